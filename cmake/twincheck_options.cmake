@@ -1,0 +1,15 @@
+# What every target of the project is compiled with: link twincheck_options.
+add_library(twincheck_options INTERFACE)
+target_include_directories(twincheck_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(twincheck_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion
+                                                   $<$<BOOL:${TWINCHECK_WERROR}>:-Werror>)
+# Arithmetic is what the source says: no fused multiply-add that it did not ask for.
+target_compile_options(twincheck_options INTERFACE -ffp-contract=off)
+if(TWINCHECK_SANITIZE)
+  target_compile_options(twincheck_options INTERFACE -fsanitize=${TWINCHECK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(twincheck_options INTERFACE -fsanitize=${TWINCHECK_SANITIZE})
+endif()
+find_program(TWINCHECK_LLD ld.lld)
+if(TWINCHECK_LLD)
+  target_link_options(twincheck_options INTERFACE -fuse-ld=lld)
+endif()

@@ -1,0 +1,25 @@
+# twincheck_test(NAME SOURCES ... [LIBS ...] [LABELS ...] [TIMEOUT S]): a GoogleTest program, each of its tests one CTest test.
+find_package(GTest)
+include(GoogleTest)
+
+# GoogleTest's and the standard library's headers, compiled once.
+if(TWINCHECK_TESTS AND GTest_FOUND)
+  file(WRITE ${CMAKE_BINARY_DIR}/twincheck_pch.cpp "")
+  add_library(twincheck_test_pch OBJECT ${CMAKE_BINARY_DIR}/twincheck_pch.cpp)
+  target_link_libraries(twincheck_test_pch PUBLIC twincheck_options GTest::gtest)
+  target_precompile_headers(twincheck_test_pch PUBLIC <gtest/gtest.h> <array> <cstdint> <string> <vector>)
+endif()
+
+function(twincheck_test name)
+  if(NOT TWINCHECK_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE twincheck_options ${arg_LIBS} GTest::gtest GTest::gtest_main)
+  target_precompile_headers(${name} REUSE_FROM twincheck_test_pch)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()

@@ -1,0 +1,36 @@
+// A law: one promise about every input, as a function of a source of choices and a candidate. RapidCheck, GoogleTest, the
+// fuzzers, `gate` and `verify` run the same list; none of them has a copy.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "harness/candidate/candidate.h"
+#include "harness/case/case.h"
+#include "harness/case/choices.h"
+#include "harness/case/generate.h"
+#include "harness/judge/check.h"
+#include "harness/report/verdict.h"
+
+namespace twincheck {
+
+struct Law {
+  std::string_view name;      // the file's name
+  std::string_view sentence;  // what it holds, for people
+  Domain domain;              // the cases it is about
+  // Judges the law on one case of its domain. Whatever else the law needs (a split point, a permutation) it draws from
+  // `choices`, which on replay are seeded from the case, so that a case is the whole replay line.
+  Report (*holds)(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench);
+};
+
+// Every law, in the order in which they run.
+std::span<const Law> laws();
+const Law* find_law(std::string_view name);  // null where there is none
+
+// Draws a case of the law's domain and judges it. `drawn`, where given, receives the case before the candidate is called.
+Report run_law(const Law& law, Choices& choices, const Candidate& candidate, Bench& bench, Case* drawn = nullptr);
+
+// Judges the law on a given case (corpus, replay, shrinking).
+Report run_law(const Law& law, const Case& c, const Candidate& candidate, Bench& bench);
+
+}  // namespace twincheck
