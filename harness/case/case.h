@@ -151,7 +151,7 @@ std::string text(const Case& c);
 
 // Where and why a text is not a case. Column counts from 1.
 struct ParseError : std::runtime_error {
-  ParseError(std::size_t column, const std::string& what) : std::runtime_error(what), column(column) {}
+  ParseError(std::size_t at, const std::string& what) : std::runtime_error(what), column(at) {}
   std::size_t column;
 };
 

@@ -10,8 +10,8 @@
 
 namespace twincheck {
 
-inline constexpr std::array<std::string_view, kIdClasses> kIdClassNames{
-    "distinct", "duplicates", "padding", "some_padding", "sentinels", "limits", "large"};
+inline constexpr std::array<std::string_view, kIdClasses> kIdClassNames{"distinct",  "duplicates", "padding", "some_padding",
+                                                                        "sentinels", "limits",     "large"};
 inline constexpr std::array<std::string_view, kValueClasses> kValueClassNames{
     "router", "bits", "halfway", "subnormal", "nan", "infinite", "zero", "spread", "near_zero", "specials"};
 
