@@ -22,15 +22,16 @@ inline constexpr const char* kRoutedIds = "routed_ids";
 inline constexpr const char* kAppendedIds = "appended_ids";
 inline constexpr const char* kRoutedWeights = "routed_weights";
 inline constexpr const char* kAppendedWeights = "appended_weights";
-inline constexpr const char* kAllWritten = "all_written";          // an output element was left as it was
-inline constexpr const char* kGuards = "guards";                   // a byte before or after a buffer changed
-inline constexpr const char* kGaps = "gaps";                       // a byte between two rows changed
-inline constexpr const char* kInputs = "inputs_unchanged";         // an input element changed
-inline constexpr const char* kRepeats = "repeats";                 // the second run gave other bits
-inline constexpr const char* kRefusal = "refusal";                 // accepted, or refused, against the table
-inline constexpr const char* kRefusalStatus = "refusal_status";    // refused, with another status than the table's
+inline constexpr const char* kAllWritten = "all_written";        // an output element was left as it was
+inline constexpr const char* kGuards = "guards";                 // a byte before or after a buffer changed
+inline constexpr const char* kGaps = "gaps";                     // a byte between two rows changed
+inline constexpr const char* kInputs = "inputs_unchanged";       // an input element changed
+inline constexpr const char* kRepeats = "repeats";               // the second run gave other bits
+inline constexpr const char* kRefusal = "refusal";               // accepted, or refused, against the table
+inline constexpr const char* kRefusalStatus = "refusal_status";  // refused, with another status than the table's
 inline constexpr const char* kRefusalTouches = "refusal_touches_nothing";
 inline constexpr const char* kUnsupportedTouches = "unsupported_touches_nothing";
+inline constexpr const char* kRuntimeError = "runtime_error";  // a valid case met a runtime error
 inline constexpr const char* kNoCrash = "no_crash";
 }  // namespace promise
 

@@ -1,0 +1,48 @@
+#include "properties/law.h"
+
+#include <algorithm>
+#include <array>
+
+#include "properties/list.h"
+
+namespace twincheck {
+namespace {
+
+// A case is the whole replay line: what else a law draws follows from the case's own fields.
+uint64_t seed_of(const Case& c) {
+  uint64_t h = c.seed;
+  for (const int64_t field : {static_cast<int64_t>(c.source), c.tokens, c.top_k, c.shared, c.hidden, c.base_id})
+    h = (h ^ static_cast<uint64_t>(field)) * 0x9e3779b97f4a7c15u + (h >> 29);
+  return h;
+}
+
+}  // namespace
+
+std::span<const Law> laws() {
+  static const std::array list = {
+#define TWINCHECK_LAW(name) law::name(),
+#include "properties/laws.inc"
+#undef TWINCHECK_LAW
+  };
+  return list;
+}
+
+const Law* find_law(std::string_view name) {
+  const auto it = std::find_if(laws().begin(), laws().end(), [&](const Law& law) { return law.name == name; });
+  return it == laws().end() ? nullptr : &*it;
+}
+
+Report run_law(const Law& law, Choices& choices, const Candidate& candidate, Bench& bench, Case* drawn) {
+  Domain domain = law.domain;
+  domain.short_structs = domain.short_structs && candidate.exact_status;
+  const Case c = draw_case(choices, domain);
+  if (drawn != nullptr) *drawn = c;
+  return run_law(law, c, candidate, bench);
+}
+
+Report run_law(const Law& law, const Case& c, const Candidate& candidate, Bench& bench) {
+  Choices choices = Choices::random(seed_of(c));
+  return law.holds(c, choices, candidate, bench);
+}
+
+}  // namespace twincheck
