@@ -26,7 +26,7 @@ struct Domain {
   bool wide_ids = true;        // id classes other than distinct and padding
   bool short_structs = false;  // invalid cases may have an args_size below version 1's: the project's own candidates only
   int64_t max_tokens = 64;     // T of most cases; where at least 64, a few have several hundred
-  std::optional<Source> source;
+  std::optional<Source> source{};
 };
 
 // One case. The default domain has a mean of 150 to 250 output elements a valid case, every source at 15 % or more, and
