@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "harness/candidate/candidate.h"
@@ -47,8 +48,9 @@ struct Outputs {
 // caches by pointer meets other contents there). Not for use by two threads at once.
 class Bench {
  public:
-  // max_bytes: cases whose buffers take more together are kTooLarge.
-  explicit Bench(MemoryKind kind = MemoryKind::kHost, uint64_t max_bytes = uint64_t{4} << 30);
+  // max_bytes: cases whose buffers take more together are kTooLarge. device: of the kinds that have devices; DeviceError
+  // where it cannot be opened.
+  explicit Bench(MemoryKind kind = MemoryKind::kHost, uint64_t max_bytes = uint64_t{4} << 30, int device = 0);
   ~Bench();
   Bench(Bench&&) noexcept;
 
@@ -66,5 +68,9 @@ Report check(const Case& c, const Candidate& candidate, Bench& bench);
 // check(), and the outputs of the second run in `outputs` where the case is valid and was answered with kOk; for laws that
 // relate several calls.
 Report check(const Case& c, const Candidate& candidate, Bench& bench, Outputs& outputs);
+
+// The same for many cases; on a device they travel together: one copy each way and one synchronization a run. Where a
+// candidate takes the device down, DeviceError, and nothing is known of any of them.
+std::vector<Report> check_batch(std::span<const Case> cases, const Candidate& candidate, Bench& bench);
 
 }  // namespace twincheck

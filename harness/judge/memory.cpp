@@ -61,7 +61,7 @@ bool HostMemory::commit(Range& range, std::size_t bytes, bool from_end) {
   return true;
 }
 
-uint64_t HostMemory::resident(const BufferShape& s) {
+uint64_t Memory::resident(const BufferShape& s) {
   if (is_sparse(s)) return static_cast<uint64_t>(s.rows) * round_up(s.row + kPage, kPage);
   return s.extent() + s.tail + kGuardBefore + kGuardAfter;
 }
@@ -69,6 +69,7 @@ uint64_t HostMemory::resident(const BufferShape& s) {
 bool HostMemory::place(std::size_t operand, const BufferShape& s, Buffer& out) {
   out.shape = s;
   out.segments.clear();
+  out.to_device = 0;
   if (sparse_[operand].data != nullptr) {
     munmap(sparse_[operand].data, sparse_[operand].bytes);
     sparse_[operand] = {};
@@ -105,7 +106,7 @@ bool HostMemory::place(std::size_t operand, const BufferShape& s, Buffer& out) {
   return true;
 }
 
-void* HostMemory::at_page_end(const void* source, std::size_t size) {
+void* HostMemory::place_arguments(const void* source, std::size_t size) {
   std::byte* p = arguments_.base + kPage - round_up(size, 8);
   std::memcpy(p, source, size);
   return p;

@@ -28,36 +28,49 @@ struct BufferShape {
   uint64_t extent() const { return rows == 0 ? 0 : static_cast<uint64_t>(rows - 1) * stride + row; }
 };
 
-// A buffer laid out. `data` is where its first row starts.
+// A buffer laid out. `data` is where its first row starts, in this process; `to_device` is what to add to an address in it
+// for the candidate's (0 for host memory).
 struct Buffer {
   std::byte* data = nullptr;
   BufferShape shape;
   std::vector<Segment> segments;
+  uintptr_t to_device = 0;
 };
 
 inline constexpr std::size_t kGuardBefore = 256, kGuardAfter = 512;
 
+// Where buffers come from.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+
+  // Lays out the buffer of `operand` (0..kOperands-1). False where the address space or the memory for it cannot be had.
+  virtual bool place(std::size_t operand, const BufferShape& shape, Buffer& out) = 0;
+
+  // A copy of the `size` bytes of an argument struct, 8-byte aligned, for the candidate to read.
+  virtual void* place_arguments(const void* source, std::size_t size) = 0;
+
+  // Gives back what large and sparse buffers took. Buffers laid out before are invalid afterwards.
+  virtual void trim() = 0;
+
+  // The bytes that place() makes resident in this process.
+  static uint64_t resident(const BufferShape& shape);
+};
+
 // Host memory for the seven operands: a fixed range of addresses each, the same case after case, between inaccessible pages.
 // A matrix whose rows are far apart gets memory for the pages that hold rows alone; the rest stays inaccessible.
-class HostMemory {
+class HostMemory final : public Memory {
  public:
   HostMemory();
-  ~HostMemory();
+  ~HostMemory() override;
   HostMemory(const HostMemory&) = delete;
   HostMemory& operator=(const HostMemory&) = delete;
 
-  // Lays out the buffer of `operand` (0..kOperands-1). False where the address space or the memory for it cannot be had.
   // What an earlier layout of the same operand held is lost.
-  bool place(std::size_t operand, const BufferShape& shape, Buffer& out);
-
-  // The bytes that place() would make resident.
-  static uint64_t resident(const BufferShape& shape);
-
-  // A copy of `size` bytes of `source`, 8-byte aligned, ending (as far as alignment allows) at an inaccessible page.
-  void* at_page_end(const void* source, std::size_t size);
-
-  // Gives the pages of large and sparse buffers back to the system. Buffers laid out before are invalid afterwards.
-  void trim();
+  bool place(std::size_t operand, const BufferShape& shape, Buffer& out) override;
+  // Ends (as far as alignment allows) at an inaccessible page. One at a time.
+  void* place_arguments(const void* source, std::size_t size) override;
+  void trim() override;
 
  private:
   struct Range {  // an address range of which a prefix or a suffix is accessible

@@ -151,7 +151,7 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
     const Matrix implied = implied_matrix_of(c, o);
     if (p.element == 0) p.element = std::max<std::size_t>(element_bytes(implied.dtype), 2);
     BufferShape& shape = shapes[static_cast<std::size_t>(i)];
-    if (!shape_of(o, shape) || HostMemory::resident(shape) > max_bytes) {
+    if (!shape_of(o, shape) || Memory::resident(shape) > max_bytes) {
       // A struct that no memory can back: it has to be refused, or is too large. The pointer still points into real memory.
       clipped = true;
       shape = {};
@@ -182,7 +182,7 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
     const bool unused_by_source = !used && implied.rows == 0 && implied.cols == 0 && implied.dtype == 0;
     p.has_buffer = !unused_by_source && !in_place(o) && c.of(o).pointer != Pointer::kInto;
     if (p.has_buffer) {
-      bytes += HostMemory::resident(shape);
+      bytes += Memory::resident(shape);
       if (bytes > max_bytes) return Ready::kTooLarge;
       if (!memory_.place(static_cast<std::size_t>(i), shape, p.buffer)) return Ready::kTooLarge;
     } else {
@@ -193,12 +193,7 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
     bytes += dense_bytes;
     if (bytes > max_bytes) return Ready::kTooLarge;
     p.dense_row = shape.row;
-    p.dense.resize(dense_bytes);
-    if (implied_rows[static_cast<std::size_t>(i)]) {
-      fill(c, o, 0, shape.rows, p.dense.data());
-    } else {  // a struct of other dimensions than the sizes imply has no data of its own: any bytes do
-      for (std::size_t k = 0; k < p.dense.size(); ++k) p.dense[k] = static_cast<std::byte>(k * 37 + 11);
-    }
+    p.as_implied = implied_rows[static_cast<std::size_t>(i)];
   }
   large_ = bytes > (uint64_t{8} << 20);
   set_pointers();
@@ -208,13 +203,12 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
   args_.source = c.source;
   twincheck_matrix* const matrices[kOperands] = {&args_.topk_ids, &args_.topk_weights, &args_.shared,     &args_.hidden,
                                                  &args_.gate,     &args_.out_ids,      &args_.out_weights};
-  for (int i = 0; i < kOperands; ++i) *matrices[i] = parts_[static_cast<std::size_t>(i)].told;
+  for (std::size_t i = 0; i < kOperands; ++i) *matrices[i] = parts_[i].told;
   args_.num_shared = c.shared;
   args_.base_id = c.base_id;
   args_.remap_local_routed = c.remap;
   std::memcpy(&args_.scale, &c.scale_bits, sizeof args_.scale);
   args_bytes_ = std::clamp<std::size_t>(args_.size, 8, sizeof args_);
-  args_in_place_ = memory_.at_page_end(&args_, args_bytes_);
 
   expected_status_ = reference::refusal(args_);
   rows_ = columns_ = 0;
@@ -239,30 +233,50 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
   return Ready::kValid;
 }
 
+const AppendArgs* Trial::arguments(void* stream) {
+  told_ = args_;
+  told_.stream = stream;
+  twincheck_matrix* const matrices[kOperands] = {&told_.topk_ids, &told_.topk_weights, &told_.shared,     &told_.hidden,
+                                                 &told_.gate,     &told_.out_ids,      &told_.out_weights};
+  for (std::size_t i = 0; i < kOperands; ++i) matrices[i]->data = parts_[i].device_data;
+  args_in_place_ = memory_.place_arguments(&told_, args_bytes_);
+  return static_cast<const AppendArgs*>(args_in_place_);
+}
+
 void Trial::set_pointers() {
-  std::array<uintptr_t, kOperands> own{};
-  for (std::size_t i = 0; i < kOperands; ++i)
-    if (parts_[i].has_buffer) own[i] = reinterpret_cast<uintptr_t>(parts_[i].buffer.data);
   const auto index = [](Operand o) { return static_cast<std::size_t>(o); };
-  if (in_place(Operand::kTopkIds)) own[index(Operand::kTopkIds)] = own[index(Operand::kOutIds)];
-  if (in_place(Operand::kTopkWeights)) own[index(Operand::kTopkWeights)] = own[index(Operand::kOutWeights)];
+  std::array<uintptr_t, kOperands> own{}, to_device{};
+  for (std::size_t i = 0; i < kOperands; ++i) {
+    const auto o = static_cast<Operand>(i);
+    const std::size_t home = !in_place(o) ? i : index(o == Operand::kTopkIds ? Operand::kOutIds : Operand::kOutWeights);
+    if (!parts_[home].has_buffer) continue;
+    own[i] = reinterpret_cast<uintptr_t>(parts_[home].buffer.data);
+    to_device[i] = parts_[home].buffer.to_device;
+  }
   for (std::size_t i = 0; i < kOperands; ++i) {
     const Layout& l = case_->layout[i];
-    uintptr_t p = 0;
-    switch (l.pointer) {
-      case Pointer::kOwn:
-        p = own[i];
-        break;
-      case Pointer::kNull:
-        break;
-      case Pointer::kSkewed:
-        p = own[i] + static_cast<uintptr_t>(l.pointer_bytes);
-        break;
-      case Pointer::kInto:
-        p = own[index(l.pointer_operand)] + static_cast<uintptr_t>(l.pointer_bytes);
-        break;
+    uintptr_t p = own[i], delta = to_device[i];
+    if (l.pointer == Pointer::kNull) p = delta = 0;
+    if (l.pointer == Pointer::kSkewed) p += static_cast<uintptr_t>(l.pointer_bytes);
+    if (l.pointer == Pointer::kInto) {
+      p = own[index(l.pointer_operand)] + static_cast<uintptr_t>(l.pointer_bytes);
+      delta = to_device[index(l.pointer_operand)];
     }
     parts_[i].told.data = reinterpret_cast<void*>(p);
+    parts_[i].device_data = reinterpret_cast<void*>(p + delta);
+  }
+}
+
+void Trial::fill_inputs() {
+  for (std::size_t i = 0; i < kInputs; ++i) {
+    Part& p = parts_[i];
+    if (p.dense_row == 0) continue;
+    p.dense.resize(static_cast<uint64_t>(p.buffer.shape.rows) * p.dense_row);
+    if (p.as_implied) {
+      fill(*case_, static_cast<Operand>(i), 0, p.buffer.shape.rows, p.dense.data());
+    } else {  // a struct of other dimensions than the sizes imply has no data of its own: any bytes do
+      for (std::size_t k = 0; k < p.dense.size(); ++k) p.dense[k] = static_cast<std::byte>(k * 37 + 11);
+    }
   }
 }
 
@@ -304,6 +318,7 @@ bool Trial::walk(const Part& p, OnRows on_rows, OnFill on_fill) const {
 }
 
 void Trial::paint(int run) {
+  if (run == 0) fill_inputs();
   for (Part& p : parts_) {
     if (!p.has_buffer) continue;
     for (const Segment& seg : p.buffer.segments) {
@@ -365,7 +380,7 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
     return false;
   };
   bool clean = true;
-  if (std::memcmp(args_in_place_, &args_, args_bytes_) != 0)
+  if (std::memcmp(args_in_place_, &told_, args_bytes_) != 0)
     clean = blame(promise::kInputs, "the argument struct was changed");
   for (int i = 0; i < kOperands; ++i) {
     const Part& p = parts_[static_cast<std::size_t>(i)];

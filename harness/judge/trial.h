@@ -19,7 +19,7 @@ inline constexpr int kRuns = 2;
 
 class Trial {
  public:
-  explicit Trial(HostMemory& memory) : memory_(memory) {}
+  explicit Trial(Memory& memory) : memory_(memory) {}
 
   enum class Ready { kValid, kInvalid, kTooLarge };
 
@@ -30,8 +30,8 @@ class Trial {
   // Writes guards, gaps, outputs (each run with other bytes, complements of each other) and the inputs.
   void paint(int run);
 
-  // The struct to call the candidate with: pointers into this process's memory, at the end of an accessible page.
-  const AppendArgs* arguments() { return static_cast<const AppendArgs*>(args_in_place_); }
+  // The struct to call the candidate with; `stream` is what it says of one.
+  const AppendArgs* arguments(void* stream = nullptr);
 
   // Evaluates the reference on what is painted. Valid cases only, before the candidate runs.
   void expect();
@@ -63,18 +63,20 @@ class Trial {
   std::size_t output_elements() const { return static_cast<std::size_t>(rows_ * columns_); }
 
  private:
-  struct Part {     // one operand
-    Matrix told{};  // what the candidate is told
+  struct Part {                   // one operand
+    Matrix told{};                // what the candidate is told, with this process's pointer
+    void* device_data = nullptr;  // the pointer that the candidate is told
     bool has_buffer = false;
     bool is_output = false;
-    bool alias_ids = false;  // in place: the buffer is the output's
+    bool as_implied = false;  // the shape is the one that the case's sizes imply
     Buffer buffer;
     std::size_t element = 0;       // bytes
     std::vector<std::byte> dense;  // an input's elements, tight
-    std::size_t dense_row = 0;     // bytes of a row of dense
+    std::size_t dense_row = 0;     // bytes of a row of dense; 0 where the input has no data of its own
   };
 
   bool shape_of(Operand o, BufferShape& shape) const;
+  void fill_inputs();
   void set_pointers();
   template <typename OnRow, typename OnFill>
   bool walk(const Part& part, OnRow on_row, OnFill on_fill) const;
@@ -83,10 +85,11 @@ class Trial {
   bool in_place(Operand input) const;
   const std::byte* output_row(Operand o, int64_t row) const;
 
-  HostMemory& memory_;
+  Memory& memory_;
   const Case* case_ = nullptr;
   std::array<Part, kOperands> parts_;
-  AppendArgs args_{};
+  AppendArgs args_{};  // with this process's pointers
+  AppendArgs told_{};  // with the candidate's
   void* args_in_place_ = nullptr;
   std::size_t args_bytes_ = 0;
   Status expected_status_ = Status::kOk;
