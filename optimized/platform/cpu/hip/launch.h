@@ -1,0 +1,89 @@
+// Launches.
+//
+// hipLaunchKernelGGL(kernel, grid, block, dynamic shared bytes, stream, arguments...) as in HIP, with a kernel or a pointer
+// to one (a template's name with commas in parentheses or HIP_KERNEL_NAME). It returns nothing: hipGetLastError has the
+// error.
+//   hipErrorInvalidConfiguration  a grid or block dimension is 0; more than 1,024 threads a block; gridDim.x * blockDim.x
+//                                 >= 2^32; grid.y or z > 65,535
+//   hipErrorInvalidValue          more than 65,536 bytes of dynamic shared memory
+//   hipErrorInvalidHandle         not a live stream, or one of a device that is not current
+// Nothing runs after one of these. Static shared memory is not counted into the limit, and __launch_bounds__ is not looked
+// at.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "error.h"
+#include "execution.h"
+#include "qualifiers.h"
+#include "stream.h"
+#include "vector_types.h"
+
+namespace twincheck::hip_cpu {
+
+// A launch with its arguments, the kernel's type erased. `call` belongs to the caller; `clone` copies it for later.
+struct Launch {
+  dim3 grid, block;
+  std::size_t shared_bytes;
+  void (*run)(const void* call);
+  const void* call;
+  std::size_t call_bytes;
+  void* (*clone)(const void* call);
+  void (*destroy)(void* call);
+  bool one_at_a_time;  // static shared memory is the process's, not the host thread's
+};
+
+// Runs, records or queues it; the error is left as the host thread's last.
+void submit(const Launch& launch, hipStream_t stream);
+
+template <class Invoke, class... Params>
+struct Call {
+  static_assert((std::is_trivially_copyable_v<Params> && ...), "kernel parameters are copied as bytes");
+  static_assert(!(std::is_reference_v<Params> || ...), "kernel parameters are values");
+
+  Invoke invoke;
+  std::tuple<Params...> args;
+
+  static void run(const void* call) {
+    const Call& self = *static_cast<const Call*>(call);
+    Execution& e = execution();
+    while (begin_thread(e)) std::apply(self.invoke, self.args);
+  }
+  static void* clone(const void* call) { return new Call(*static_cast<const Call*>(call)); }
+  static void destroy(void* call) { delete static_cast<Call*>(call); }
+};
+
+template <class Kernel>
+struct Launcher;
+template <class... Params>
+struct Launcher<void (*)(Params...)> {
+  template <class Invoke, class... Args>
+  static void launch(Invoke invoke, dim3 grid, dim3 block, std::size_t shared_bytes, hipStream_t stream, Args&&... args) {
+    static_assert(sizeof...(Args) == sizeof...(Params), "the kernel takes another number of arguments");
+    using C = Call<Invoke, Params...>;
+    const C call{invoke, {static_cast<Params>(std::forward<Args>(args))...}};
+    submit({grid, block, shared_bytes, C::run, &call, sizeof(C), C::clone, C::destroy, TWINCHECK_HIP_CPU_ASAN != 0}, stream);
+  }
+};
+
+}  // namespace twincheck::hip_cpu
+
+#define hipLaunchKernelGGL(kernel, ...)                                     \
+  ::twincheck::hip_cpu::Launcher<::std::decay_t<decltype(kernel)>>::launch( \
+      [=](const auto&... twincheck_hip_cpu_arg) { (kernel)(twincheck_hip_cpu_arg...); }, __VA_ARGS__)
+
+// Painted before each block and exactly as long as the launch says.
+#define HIP_DYNAMIC_SHARED(type, variable) \
+  type* const variable = reinterpret_cast<type*>(::twincheck::hip_cpu::execution().dynamic_shared);
+
+// The machine holds 2,048 threads a multiprocessor, whatever the kernel.
+template <class Kernel>
+hipError_t hipOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int block_threads, std::size_t) {
+  if (blocks == nullptr || block_threads < 1 || block_threads > 1024) return hipErrorInvalidValue;
+  *blocks = 2048 / block_threads;
+  return hipSuccess;
+}
