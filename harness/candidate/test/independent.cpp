@@ -146,6 +146,83 @@ bool in_place(const twincheck_matrix& input, const twincheck_matrix& output) {
   return input.data == output.data && (input.rows <= 1 || input.row_stride == output.row_stride);
 }
 
+template <class T>
+T* row_of(const twincheck_matrix& m, int64_t row) {
+  return static_cast<T*>(m.data) + (row > 0 ? row * m.row_stride : 0);
+}
+
+// Id is unsigned: an id that leaves its dtype wraps.
+template <class Id>
+void append_ids(const twincheck_append_args& a) {
+  const int64_t tokens = a.topk_ids.rows, top_k = a.topk_ids.cols, shared = a.num_shared, block = a.remap_local_routed;
+  for (int64_t t = 0; t < tokens; ++t) {
+    Id* out = row_of<Id>(a.out_ids, t);
+    if (top_k > 0) {
+      const Id* in = row_of<const Id>(a.topk_ids, t);
+      for (int64_t k = 0; k < top_k && (in != out || block > 0); ++k) {
+        const int64_t id = static_cast<std::make_signed_t<Id>>(in[k]);
+        const uint64_t slots = block > 0 && id >= 0 ? static_cast<uint64_t>(id / block) * static_cast<uint64_t>(shared) : 0;
+        out[k] = static_cast<Id>(static_cast<uint64_t>(id) + slots);
+      }
+    }
+    for (int64_t s = 0; s < shared; ++s) out[top_k + s] = static_cast<Id>(a.base_id + s);
+  }
+}
+
+template <class Out>
+void copy_weights(const twincheck_append_args& a) {
+  const int64_t tokens = a.topk_weights.rows, top_k = a.topk_weights.cols;
+  using Bits = typename Out::Bits;
+  for (int64_t t = 0; t < tokens && top_k > 0; ++t) {
+    const Bits* in = row_of<const Bits>(a.topk_weights, t);
+    Bits* out = row_of<Bits>(a.out_weights, t);
+    if (in != out) std::memcpy(out, in, static_cast<size_t>(top_k) * sizeof(Bits));
+  }
+}
+
+template <class Out>
+void append_constant(const twincheck_append_args& a) {
+  const auto weight = Out::encode(static_cast<double>(a.scale));
+  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
+    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
+    for (int64_t s = 0; s < a.num_shared; ++s) out[s] = weight;
+  }
+}
+
+template <class In, class Out>
+void append_listed(const twincheck_append_args& a) {
+  const int64_t step = a.shared.cols == a.num_shared ? 1 : 0;
+  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
+    const auto* in = row_of<const typename In::Bits>(a.shared, t);
+    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
+    for (int64_t s = 0; s < a.num_shared; ++s) {
+      if (a.source == TWINCHECK_LOGITS) {
+        out[s] = Out::encode(shared_weight(In::decode(in[s * step]), a.scale));
+      } else if constexpr (std::is_same_v<In, Out>) {
+        out[s] = in[s * step];
+      } else {
+        out[s] = Out::encode(In::decode(in[s * step]));
+      }
+    }
+  }
+}
+
+template <class In, class Out>
+void append_gated(const twincheck_append_args& a) {
+  const auto* gate = row_of<const typename In::Bits>(a.gate, 0);
+  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
+    const auto* hidden = row_of<const typename In::Bits>(a.hidden, t);
+    // Products of two f32 are exact in double, and no sum of them overflows.
+    double dot = 0.0;
+    for (int64_t h = 0; h < a.hidden.cols; ++h) dot += In::decode(hidden[h]) * In::decode(gate[h]);
+    const auto weight = Out::encode(shared_weight(dot, a.scale));
+    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
+    for (int64_t s = 0; s < a.num_shared; ++s) out[s] = weight;
+  }
+}
+
+}  // namespace
+
 Answer refusal(const twincheck_append_args& a) {
   if (a.size < sizeof(twincheck_append_args)) return {TWINCHECK_BAD_PARAMETER, "size is below version 1's"};
   const bool gated = a.source == TWINCHECK_GATE;
@@ -242,83 +319,6 @@ Answer refusal(const twincheck_append_args& a) {
   }
   return {TWINCHECK_OK, ""};
 }
-
-template <class T>
-T* row_of(const twincheck_matrix& m, int64_t row) {
-  return static_cast<T*>(m.data) + (row > 0 ? row * m.row_stride : 0);
-}
-
-// Id is unsigned: an id that leaves its dtype wraps.
-template <class Id>
-void append_ids(const twincheck_append_args& a) {
-  const int64_t tokens = a.topk_ids.rows, top_k = a.topk_ids.cols, shared = a.num_shared, block = a.remap_local_routed;
-  for (int64_t t = 0; t < tokens; ++t) {
-    Id* out = row_of<Id>(a.out_ids, t);
-    if (top_k > 0) {
-      const Id* in = row_of<const Id>(a.topk_ids, t);
-      for (int64_t k = 0; k < top_k && (in != out || block > 0); ++k) {
-        const int64_t id = static_cast<std::make_signed_t<Id>>(in[k]);
-        const uint64_t slots = block > 0 && id >= 0 ? static_cast<uint64_t>(id / block) * static_cast<uint64_t>(shared) : 0;
-        out[k] = static_cast<Id>(static_cast<uint64_t>(id) + slots);
-      }
-    }
-    for (int64_t s = 0; s < shared; ++s) out[top_k + s] = static_cast<Id>(a.base_id + s);
-  }
-}
-
-template <class Out>
-void copy_weights(const twincheck_append_args& a) {
-  const int64_t tokens = a.topk_weights.rows, top_k = a.topk_weights.cols;
-  using Bits = typename Out::Bits;
-  for (int64_t t = 0; t < tokens && top_k > 0; ++t) {
-    const Bits* in = row_of<const Bits>(a.topk_weights, t);
-    Bits* out = row_of<Bits>(a.out_weights, t);
-    if (in != out) std::memcpy(out, in, static_cast<size_t>(top_k) * sizeof(Bits));
-  }
-}
-
-template <class Out>
-void append_constant(const twincheck_append_args& a) {
-  const auto weight = Out::encode(static_cast<double>(a.scale));
-  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
-    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
-    for (int64_t s = 0; s < a.num_shared; ++s) out[s] = weight;
-  }
-}
-
-template <class In, class Out>
-void append_listed(const twincheck_append_args& a) {
-  const int64_t step = a.shared.cols == a.num_shared ? 1 : 0;
-  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
-    const auto* in = row_of<const typename In::Bits>(a.shared, t);
-    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
-    for (int64_t s = 0; s < a.num_shared; ++s) {
-      if (a.source == TWINCHECK_LOGITS) {
-        out[s] = Out::encode(shared_weight(In::decode(in[s * step]), a.scale));
-      } else if constexpr (std::is_same_v<In, Out>) {
-        out[s] = in[s * step];
-      } else {
-        out[s] = Out::encode(In::decode(in[s * step]));
-      }
-    }
-  }
-}
-
-template <class In, class Out>
-void append_gated(const twincheck_append_args& a) {
-  const auto* gate = row_of<const typename In::Bits>(a.gate, 0);
-  for (int64_t t = 0; t < a.out_weights.rows; ++t) {
-    const auto* hidden = row_of<const typename In::Bits>(a.hidden, t);
-    // Products of two f32 are exact in double, and no sum of them overflows.
-    double dot = 0.0;
-    for (int64_t h = 0; h < a.hidden.cols; ++h) dot += In::decode(hidden[h]) * In::decode(gate[h]);
-    const auto weight = Out::encode(shared_weight(dot, a.scale));
-    auto* out = row_of<typename Out::Bits>(a.out_weights, t) + a.topk_weights.cols;
-    for (int64_t s = 0; s < a.num_shared; ++s) out[s] = weight;
-  }
-}
-
-}  // namespace
 
 Answer append(const twincheck_append_args& args) {
   const Answer refused = refusal(args);

@@ -13,6 +13,9 @@ struct Answer {
   const char* reason;
 };
 
+// What the table says, in its order; TWINCHECK_OK for a valid case. Reads nothing but the struct.
+Answer refusal(const twincheck_append_args& args);
+
 // Serves every case: refuses by the table, in its order, before anything is written; otherwise fills both outputs.
 // Thread-safe on disjoint outputs, keeps nothing. Compiled with INDEPENDENT_EXP2 the sigmoid is computed in f32 through
 // exp2(x * log2 e) with a rounded argument, as fast GPU code does; otherwise in double.
