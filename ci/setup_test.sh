@@ -80,6 +80,12 @@ run gate
 expect "gate: ends in 0" ended_in 0
 expect "gate: leaves out what only tests want" not logged "librapidcheck-dev"
 
+machine 1000 "${required/cmake /}" none
+stub cmake ""
+run gate
+expect "cmake from elsewhere: does as well" ended_in 0
+expect "cmake from elsewhere: says nothing" test -z "$output"
+
 machine 0 "${required/cmake /}" none
 run gate
 expect "one missing: installs that one" logged "install -y --no-install-recommends cmake"

@@ -33,7 +33,7 @@ $(testcase Law.Skips notrun "$(skipped "not here: $kind")")")
 done
 expect "the reason on a line of its own" 0 0 "1 passed, 0 failed" "Law.Skips: not here: device GPU" < <(suite "$run
 $(testcase Law.Skips notrun "$(skipped "$(printf 'Running\nnot here: device GPU\n[ ok ]')")")")
-for reason in "too slow" "not here: time" "not here: device " "" "it is not here: device GPU"; do
+for reason in "too slow" "not here: time enough" "not here: device " "" "it is not here: device GPU"; do
   expect "skipped for '$reason'" 0 1 "1 passed, 1 failed" "Law.Skips  (skipped without saying" < <(suite "$run
 $(testcase Law.Skips notrun "$(skipped "$reason")")")
 done
