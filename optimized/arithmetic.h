@@ -1,0 +1,130 @@
+// The kernel's own arithmetic: the same bits from every compiler and device.
+//
+// Integer operations, and f32 additions, multiplications and divisions that round once, to nearest even; nothing is fused
+// and subnormals count. Every build compiles it with contraction off, correctly rounded division and no flush to zero.
+#pragma once
+
+#include <hip/hip_runtime.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "optimized/plan.h"
+
+// Before a loop of a few iterations, all known to the compiler.
+#if defined(__clang__) || defined(__CUDACC__)
+#define TWINCHECK_UNROLL _Pragma("unroll")
+#else
+#define TWINCHECK_UNROLL _Pragma("GCC unroll 8")
+#endif
+
+namespace twincheck::optimized {
+
+__host__ __device__ inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+__host__ __device__ inline float float_of(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+// The weight dtypes. `Bits` is an element as it lies in memory; `widen` gives its f32 bits, exactly; `round` takes f32 bits
+// to the nearest element, ties to even, overflow to infinity, a NaN to a quiet one.
+struct F32 {
+  using Bits = uint32_t;
+  __host__ __device__ static uint32_t widen(Bits bits) { return bits; }
+  __host__ __device__ static Bits round(uint32_t bits) { return bits; }
+};
+
+struct Bf16 {
+  using Bits = uint16_t;
+  __host__ __device__ static uint32_t widen(Bits bits) { return static_cast<uint32_t>(bits) << 16; }
+  __host__ __device__ static Bits round(uint32_t bits) {
+    const uint32_t top = bits >> 16;
+    if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<Bits>(top | 0x40U);
+    return static_cast<Bits>((bits + 0x7fffU + (top & 1U)) >> 16);
+  }
+};
+
+struct F16 {
+  using Bits = uint16_t;
+  __host__ __device__ static uint32_t widen(Bits bits) {
+    const uint32_t sign = (bits & 0x8000U) << 16;
+    const uint32_t rest = bits & 0x7fffU;
+    // A subnormal is an integer of units of 2^-24: exact as a float, and so is the product.
+    if (rest < 0x0400U) return sign | bits_of(static_cast<float>(rest) * 0x1p-24F);
+    const uint32_t rebias = rest >= 0x7c00U ? 0x70000000U : 0x38000000U;
+    return sign | ((rest << 13) + rebias);
+  }
+  __host__ __device__ static Bits round(uint32_t bits) {
+    const uint32_t sign = (bits >> 16) & 0x8000U;
+    const uint32_t rest = bits & 0x7fffffffU;
+    if (rest > 0x7f800000U) return static_cast<Bits>(sign | 0x7e00U | ((rest >> 13) & 0x01ffU));
+    if (rest >= 0x477ff000U) return static_cast<Bits>(sign | 0x7c00U);
+    // Below 2^-14 the unit is 2^-24, which is the unit of f32 in [1/2, 1): the addition rounds to it.
+    if (rest < 0x38800000U) return static_cast<Bits>(sign | (bits_of(float_of(rest) + 0.5F) - 0x3f000000U));
+    return static_cast<Bits>(sign | ((rest - 0x38000000U + 0x0fffU + ((rest >> 13) & 1U)) >> 13));
+  }
+};
+
+// 2^n for n in [-126, 127].
+__host__ __device__ inline float power_of_two(int32_t n) { return float_of(static_cast<uint32_t>(n + 127) << 23); }
+
+// 1 / (1 + exp(-x)) within 2 units in the last place of the correctly rounded value, subnormal results included; 0 and 1 for
+// the infinities, NaN for NaN.
+//
+// With a = -|x| = n ln 2 + r, |r| <= 0.347, and p = exp(r): exp(a) = p 2^n, and the result is 1 / (1 + p 2^n) for x >= 0 and
+// p / (1 + p 2^n) 2^n below, the power of two last, so that a subnormal result is rounded once.
+__host__ __device__ inline float sigmoid(float x) {
+  const uint32_t magnitude = bits_of(x) & 0x7fffffffU;
+  if (magnitude > 0x7f800000U) return x;
+  // At -128 the result is 0 and at 128 it is 1, as beyond.
+  const float a = -float_of(magnitude < 0x43000000U ? magnitude : 0x43000000U);
+
+  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
+  const float shifted = a * 0x1.715476p+0F + 0x1.8p+23F;
+  const float n = shifted - 0x1.8p+23F;
+  const int32_t exponent = static_cast<int32_t>(bits_of(shifted) - 0x4b400000U);
+  // ln 2 in two parts; the first has 15 bits and n has 8, so that their product and the difference are exact.
+  const float r = (a - n * 0x1.62e4p-1F) - n * 0x1.7f7d1cp-20F;
+
+  float tail = 1.0F / 5040.0F;
+  tail = tail * r + 1.0F / 720.0F;
+  tail = tail * r + 1.0F / 120.0F;
+  tail = tail * r + 1.0F / 24.0F;
+  tail = tail * r + 1.0F / 6.0F;
+  tail = tail * r + 0.5F;
+  const float p = 1.0F + (r + r * r * tail);
+
+  const float denominator = 1.0F + p * power_of_two(exponent < -126 ? -126 : exponent);
+  const bool negative = (bits_of(x) >> 31) != 0;
+  if (!negative) return 1.0F / denominator;
+  const int32_t first = exponent < -100 ? -100 : exponent;
+  return p / denominator * power_of_two(first) * power_of_two(exponent - first);
+}
+
+// sigmoid(x) * scale; NaN where x is NaN, whatever the scale. `scale` is finite.
+__host__ __device__ inline float gated(float x, float scale) { return sigmoid(x) * scale; }
+
+// n / d for plan.h's divisors.
+__host__ __device__ inline uint32_t quotient(uint32_t n, const Divisor& d) {
+  if (d.multiplier == 0) return n;
+  return static_cast<uint32_t>((static_cast<uint64_t>(n) * d.multiplier) >> 32) >> d.shift;
+}
+
+// The high half of a 128-bit product, in 32-bit pieces.
+__host__ __device__ inline uint64_t high_product(uint64_t a, uint64_t b) {
+  const uint64_t a0 = a & 0xffffffffU, a1 = a >> 32, b0 = b & 0xffffffffU, b1 = b >> 32;
+  const uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
+  return a1 * b1 + (middle >> 32) + ((a0 * b1 + (middle & 0xffffffffU)) >> 32);
+}
+
+__host__ __device__ inline uint64_t quotient(uint64_t n, const WideDivisor& d) {
+  return d.multiplier == 0 ? n : high_product(n, d.multiplier) >> d.shift;
+}
+
+}  // namespace twincheck::optimized

@@ -1,0 +1,68 @@
+// Host helpers around HIP calls: errors read where they happen, dtypes made types, the buffers' device made current.
+#pragma once
+
+#include <hip/hip_runtime.h>
+
+#include <cstdint>
+
+#include "optimized/append.h"
+#include "optimized/arithmetic.h"
+#include "optimized/message.h"
+
+namespace twincheck::optimized {
+
+// A kRuntimeError with the runtime's own name of `error` and the call that reported it; kOk for hipSuccess.
+inline Result result_of(hipError_t error, const char* call) {
+  if (error == hipSuccess) return {Status::kOk, ""};
+  return {Status::kRuntimeError, format_message("%s: %s (%s)", call, hipGetErrorName(error), hipGetErrorString(error))};
+}
+
+// Launches and reads the launch's own error. One that some earlier call left unread is not this launch's: it is dropped
+// first.
+#define TWINCHECK_LAUNCH(kernel, grid, block, stream, ...)                                                              \
+  (                                                                                                                     \
+      static_cast<void>(hipGetLastError()),                                                                             \
+      [&] { hipLaunchKernelGGL(kernel, dim3(grid), dim3(block), 0, static_cast<hipStream_t>(stream), __VA_ARGS__); }(), \
+      ::twincheck::optimized::result_of(hipGetLastError(), "hipLaunchKernelGGL"))
+
+// Runs `work`, a function that returns Result, with the device that owns `buffer` current, and leaves the current device as
+// it was. Memory that no device owns is the current device's.
+template <class Work>
+Result on_device_of(const void* buffer, const Work& work) {
+  int devices = 0;
+  if (const Result r = result_of(hipGetDeviceCount(&devices), "hipGetDeviceCount"); r.status != Status::kOk) return r;
+  if (devices == 1) return work();
+
+  int current = 0;
+  if (const Result r = result_of(hipGetDevice(&current), "hipGetDevice"); r.status != Status::kOk) return r;
+  hipPointerAttribute_t attributes{};
+  const hipError_t error = hipPointerGetAttributes(&attributes, buffer);
+  if (error == hipErrorInvalidValue) {
+    static_cast<void>(hipGetLastError());
+    return work();
+  }
+  if (error != hipSuccess) return result_of(error, "hipPointerGetAttributes");
+  if (attributes.device < 0 || attributes.device == current) return work();
+  if (const Result r = result_of(hipSetDevice(attributes.device), "hipSetDevice"); r.status != Status::kOk) return r;
+  const Result done = work();
+  const Result back = result_of(hipSetDevice(current), "hipSetDevice");
+  return done.status != Status::kOk ? done : back;
+}
+
+template <class T>
+struct Type {
+  using type = T;
+};
+
+// Calls `work` with Type<...> of a dtype that validate() has accepted.
+template <class Work>
+Result with_id(int32_t dtype, const Work& work) {
+  return dtype == TWINCHECK_I32 ? work(Type<int32_t>{}) : work(Type<int64_t>{});
+}
+template <class Work>
+Result with_weight(int32_t dtype, const Work& work) {
+  if (dtype == TWINCHECK_BF16) return work(Type<Bf16>{});
+  return dtype == TWINCHECK_F16 ? work(Type<F16>{}) : work(Type<F32>{});
+}
+
+}  // namespace twincheck::optimized

@@ -1,0 +1,14 @@
+// The numbers that differ by platform, chosen by the build. No result depends on them.
+#pragma once
+
+#include "optimized/plan.h"
+
+#ifndef TWINCHECK_VECTOR_FROM
+#define TWINCHECK_VECTOR_FROM 131072
+#endif
+
+namespace twincheck::optimized {
+
+inline constexpr Tuning kTuning{/*vector_from=*/TWINCHECK_VECTOR_FROM};
+
+}  // namespace twincheck::optimized

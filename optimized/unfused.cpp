@@ -1,0 +1,153 @@
+// The baseline that fusion replaced: fill, cast, and two concatenations, each a launch of its own.
+#include <hip/hip_runtime.h>
+
+#include <cstddef>
+
+#include "optimized/append.h"
+#include "optimized/append_kernel.h"
+#include "optimized/launch.h"
+#include "optimized/plan.h"
+#include "optimized/tuning.h"
+
+namespace twincheck::optimized {
+namespace {
+
+// base_id + s for each token.
+template <class Id>
+__global__ void __launch_bounds__(kMaxBlock) fill_kernel(Arguments a) {
+  write_ids<Id>(a.ids, blockIdx.x * blockDim.x + threadIdx.x, a);
+}
+
+// The shared experts' weights in the output's dtype.
+template <class Weight, class Value, Source kSource>
+__global__ void __launch_bounds__(kMaxBlock) cast_kernel(Arguments a) {
+  if constexpr (kSource == Source::kGate) {
+    write_gate<Value, Weight>(a.gate, blockIdx.x, a.num_shared, a.scale);
+  } else {
+    write_weights<Weight, Value, kSource>(a.weights, blockIdx.x * blockDim.x + threadIdx.x, a);
+  }
+}
+
+template <class Id>
+__global__ void __launch_bounds__(kMaxBlock) concat_ids_kernel(Arguments a) {
+  using Element = std::make_unsigned_t<Id>;
+  const auto shared = [&a](int64_t row, int64_t s) {
+    return static_cast<const Element*>(a.shared)[row * a.shared_stride + s];
+  };
+  write_side<Element>(a.ids, blockIdx.x * blockDim.x + threadIdx.x, RoutedId<Id>{a}, shared);
+}
+
+template <class Weight>
+__global__ void __launch_bounds__(kMaxBlock) concat_weights_kernel(Arguments a) {
+  write_weights<Weight, Weight, Source::kWeights>(a.weights, blockIdx.x * blockDim.x + threadIdx.x, a);
+}
+
+Matrix tight(void* data, int64_t rows, int64_t cols, int32_t dtype) { return {data, rows, cols, cols, dtype, 0}; }
+
+// The two scratch matrices [T, S], one allocation.
+struct Scratch {
+  Matrix ids, weights;
+};
+
+template <class Id>
+Result fill(const AppendArgs& args, const Scratch& scratch) {
+  Arguments a = common_arguments(args);
+  a.ids = plan_side(nullptr, scratch.ids, 0, args.num_shared, sizeof(Id), /*in_place=*/false, kTuning);
+  const Plan plan = plan_grid(a);
+  return TWINCHECK_LAUNCH(fill_kernel<Id>, plan.grid, plan.block, args.stream, plan.arguments);
+}
+
+template <class Weight, class Value, Source kSource>
+Result cast(const AppendArgs& args, const Scratch& scratch) {
+  Arguments a = common_arguments(args);
+  if constexpr (kSource == Source::kGate) {
+    a.gate = plan_gate(args, scratch.weights, 0);
+  } else {
+    a.weights =
+        plan_side(nullptr, scratch.weights, 0, args.num_shared, sizeof(typename Weight::Bits), /*in_place=*/false, kTuning);
+  }
+  const Plan plan = plan_grid(a);
+  return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan.grid, plan.block, args.stream, plan.arguments);
+}
+
+template <class Weight>
+Result cast_from_source(const AppendArgs& args, const Scratch& scratch) {
+  if (args.source == TWINCHECK_CONSTANT) return cast<Weight, F32, Source::kConstant>(args, scratch);
+  return with_weight(args.source == TWINCHECK_GATE ? args.hidden.dtype : args.shared.dtype, [&](auto value) {
+    using Value = typename decltype(value)::type;
+    if (args.source == TWINCHECK_WEIGHTS) return cast<Weight, Value, Source::kWeights>(args, scratch);
+    if (args.source == TWINCHECK_LOGITS) return cast<Weight, Value, Source::kLogits>(args, scratch);
+    return cast<Weight, Value, Source::kGate>(args, scratch);
+  });
+}
+
+void read_from(Arguments* a, const Matrix& m) {
+  a->shared = m.data;
+  a->shared_stride = m.cols;
+  a->shared_step = 1;
+}
+
+template <class Id>
+Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
+  Arguments a = common_arguments(args);
+  a.ids = plan_side(&args.topk_ids, args.out_ids, args.topk_ids.cols, args.num_shared, sizeof(Id),
+                    is_in_place(args.topk_ids, args.out_ids), kTuning);
+  read_from(&a, scratch.ids);
+  const Plan plan = plan_grid(a);
+  if (plan.grid == 0) return {Status::kOk, ""};
+  return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan.grid, plan.block, args.stream, plan.arguments);
+}
+
+template <class Weight>
+Result concat_weights(const AppendArgs& args, const Scratch& scratch) {
+  Arguments a = common_arguments(args);
+  a.weights = plan_side(&args.topk_weights, args.out_weights, args.topk_weights.cols, args.num_shared,
+                        sizeof(typename Weight::Bits), is_in_place(args.topk_weights, args.out_weights), kTuning);
+  read_from(&a, scratch.weights);
+  const Plan plan = plan_grid(a);
+  if (plan.grid == 0) return {Status::kOk, ""};
+  return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan.grid, plan.block, args.stream, plan.arguments);
+}
+
+template <class Id, class Weight>
+Result launch_all(const AppendArgs& args, const Scratch& scratch) {
+  if (args.num_shared > 0) {
+    if (const Result r = fill<Id>(args, scratch); r.status != Status::kOk) return r;
+    if (const Result r = cast_from_source<Weight>(args, scratch); r.status != Status::kOk) return r;
+  }
+  if (const Result r = concat_ids<Id>(args, scratch); r.status != Status::kOk) return r;
+  return concat_weights<Weight>(args, scratch);
+}
+
+template <class Id, class Weight>
+Result allocate_and_launch(const AppendArgs& args) {
+  const int64_t rows = args.out_ids.rows, cols = args.num_shared;
+  if (cols == 0) return launch_all<Id, Weight>(args, {});
+  const auto elements = static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols);
+  const std::size_t ids_bytes = (elements * sizeof(Id) + 255) / 256 * 256;
+  const auto stream = static_cast<hipStream_t>(args.stream);
+  void* memory = nullptr;
+  const hipError_t error = hipMallocAsync(&memory, ids_bytes + elements * sizeof(typename Weight::Bits), stream);
+  if (error != hipSuccess) return result_of(error, "hipMallocAsync");
+  const Scratch scratch{tight(memory, rows, cols, args.out_ids.dtype),
+                        tight(static_cast<unsigned char*>(memory) + ids_bytes, rows, cols, args.out_weights.dtype)};
+  const Result done = launch_all<Id, Weight>(args, scratch);
+  const hipError_t freed = hipFreeAsync(memory, stream);
+  return done.status != Status::kOk ? done : result_of(freed, "hipFreeAsync");
+}
+
+}  // namespace
+
+Result append_unfused(const AppendArgs& args) {
+  if (const Result refused = validate(args); refused.status != Status::kOk) return refused;
+  if (args.out_ids.rows == 0 || args.out_ids.cols == 0) return {Status::kOk, ""};
+  return on_device_of(args.out_ids.data, [&] {
+    return with_id(args.out_ids.dtype, [&](auto id) {
+      return with_weight(args.out_weights.dtype, [&](auto weight) {
+        return allocate_and_launch<typename decltype(id)::type, typename decltype(weight)::type>(args);
+      });
+    });
+  });
+}
+
+}  // namespace twincheck::optimized
