@@ -109,10 +109,10 @@ ValueClass draw_value_class(Choices& choices, int32_t source) {
                                                kBits,   kHalfway, kHalfway,  kSubnormal, kNan,  kInfinite,
                                                kZero,   kSpread,  kNearZero, kSpecials};
   static constexpr ValueClass kForLogits[] = {kNearZero, kNearZero,  kNearZero, kNearZero, kSpread, kSpread,
-                                              kSpread,   kSpread,    kSpread,   kRouter,   kBits,   kHalfway,
+                                              kSpread,   kSpread,    kZero,     kRouter,   kBits,   kHalfway,
                                               kInfinite, kSubnormal, kNan,      kSpecials};
   static constexpr ValueClass kForGate[] = {kNearZero, kNearZero, kNearZero, kNearZero, kNearZero, kNearZero,
-                                            kRouter,   kRouter,   kRouter,   kSpread,   kBits,     kSubnormal,
+                                            kRouter,   kRouter,   kZero,     kSpread,   kBits,     kSubnormal,
                                             kHalfway,  kInfinite, kSpecials, kNan};
   if (source == TWINCHECK_LOGITS) return pick(choices, kForLogits);
   return source == TWINCHECK_GATE ? pick(choices, kForGate) : pick(choices, kForWeights);
@@ -203,16 +203,19 @@ void draw_offsets(Choices& choices, Case& c) {
 }
 
 void draw_places(Choices& choices, Case& c) {
-  const uint64_t kind = choices.below(16);
-  if (kind < 14) return;
-  const Place place = kind == 14 ? Place::kEnd : Place::kBegin;
-  const bool one = choices.chance(1, 2);
-  const uint64_t which = choices.below(kOperands);
-  for (uint64_t i = 0; i < kOperands; ++i) {
-    const Operand o = static_cast<Operand>(i);
-    if (!is_used(c, o) || in_place(c, o) || (one && i != which)) continue;
+  const uint64_t kind = choices.below(15);
+  if (kind < 13) return;
+  const Place place = kind == 13 ? Place::kEnd : Place::kBegin;
+  const auto put = [&](Operand o) {
+    if (!is_used(c, o) || in_place(c, o)) return false;
     c.of(o).place = place;
     c.of(o).offset = 0;
+    return true;
+  };
+  if (choices.chance(1, 2)) {
+    for (int i = 0; i < kOperands; ++i) put(static_cast<Operand>(i));
+  } else if (!put(static_cast<Operand>(choices.below(kOperands)))) {
+    put(Operand::kOutWeights);
   }
 }
 
