@@ -16,11 +16,11 @@ constexpr uint16_t kLayout = kNeedsOddLayouts;
 constexpr uint16_t kRowsLayout = kNeedsOddLayouts | kNeedsTokens;
 
 constexpr std::array<Class, kClasses> kTable{{
-    {"source", "constant", kAll, 0.12, kNeedsAllSources},
-    {"source", "weights", kAll, 0.13, kNeedsAllSources},
-    {"source", "logits", kAll, 0.12, kNeedsAllSources},
-    {"source", "gate", kAll, 0.13, kNeedsAllSources},
-    {"validity", "valid", kAll, 0.46, kNeedsBoth},
+    {"source", "constant", kAll, 0.15, kNeedsAllSources},
+    {"source", "weights", kAll, 0.15, kNeedsAllSources},
+    {"source", "logits", kAll, 0.15, kNeedsAllSources},
+    {"source", "gate", kAll, 0.15, kNeedsAllSources},
+    {"validity", "valid", kAll, 0.8, kNeedsBoth},
     {"validity", "invalid", kAll, 0.042, kNeedsBoth},
     {"tokens", "0", kValid, 0.016, kNeedsTokens},
     {"tokens", "1", kValid, 0.032, kNeedsTokens},

@@ -57,7 +57,7 @@ struct ClassCounts {
   std::array<uint64_t, kPopulations> cases{};
   std::array<uint64_t, kClasses> members{};  // indexed like classes()
 
-  // About 0.2 us. Validity is judged from the case alone, without addresses: exact for drawn cases.
+  // About 0.3 us. Validity is judged from the case alone, without addresses: exact for drawn cases.
   void add(const Case& c);
   void merge(const ClassCounts& other);
 };
