@@ -42,7 +42,7 @@ struct hipDeviceProp_t {
   int managedMemory;
 };
 
-enum hipDeviceAttribute_t {
+enum hipDeviceAttribute_t : int {
   hipDeviceAttributeClockRate,
   hipDeviceAttributeComputeCapabilityMajor,
   hipDeviceAttributeComputeCapabilityMinor,

@@ -23,6 +23,14 @@
 #include "stream.h"
 #include "vector_types.h"
 
+// The kernel becomes part of the loop over threads, so that a thread that returns at once copies no arguments. Not where
+// stack traces and compile time count more.
+#if defined(__OPTIMIZE__) && !TWINCHECK_HIP_CPU_ASAN
+#define TWINCHECK_HIP_CPU_FLATTEN __attribute__((flatten))
+#else
+#define TWINCHECK_HIP_CPU_FLATTEN
+#endif
+
 namespace twincheck::hip_cpu {
 
 // A launch with its arguments, the kernel's type erased. `call` belongs to the caller; `clone` copies it for later.
@@ -48,7 +56,7 @@ struct Call {
   Invoke invoke;
   std::tuple<Params...> args;
 
-  static void run(const void* call) {
+  static TWINCHECK_HIP_CPU_FLATTEN void run(const void* call) {
     const Call& self = *static_cast<const Call*>(call);
     Execution& e = execution();
     while (begin_thread(e)) std::apply(self.invoke, self.args);

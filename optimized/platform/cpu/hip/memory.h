@@ -11,14 +11,14 @@
 #include "error.h"
 #include "stream.h"
 
-enum hipMemcpyKind {
+enum hipMemcpyKind : int {
   hipMemcpyHostToHost = 0,
   hipMemcpyHostToDevice = 1,
   hipMemcpyDeviceToHost = 2,
   hipMemcpyDeviceToDevice = 3,
   hipMemcpyDefault = 4,
 };
-enum hipMemoryType { hipMemoryTypeHost, hipMemoryTypeDevice, hipMemoryTypeArray, hipMemoryTypeUnified };
+enum hipMemoryType : int { hipMemoryTypeHost, hipMemoryTypeDevice, hipMemoryTypeArray, hipMemoryTypeUnified };
 struct hipPointerAttribute_t {
   hipMemoryType memoryType;
   int device;

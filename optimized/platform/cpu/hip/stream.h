@@ -17,12 +17,12 @@ using hipGraph_t = ihipGraph*;
 inline constexpr unsigned hipStreamDefault = 0;
 inline constexpr unsigned hipStreamNonBlocking = 1;
 
-enum hipStreamCaptureMode {
+enum hipStreamCaptureMode : int {
   hipStreamCaptureModeGlobal = 0,
   hipStreamCaptureModeThreadLocal,
   hipStreamCaptureModeRelaxed,
 };
-enum hipStreamCaptureStatus {
+enum hipStreamCaptureStatus : int {
   hipStreamCaptureStatusNone = 0,
   hipStreamCaptureStatusActive,
   hipStreamCaptureStatusInvalidated,
