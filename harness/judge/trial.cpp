@@ -116,12 +116,13 @@ bool Trial::in_place(Operand input) const {
 bool Trial::shape_of(Operand o, BufferShape& shape) const {
   const Matrix& m = part(o).told;
   const std::size_t element = part(o).element;
-  if (m.rows < 0 || m.cols < 0 || element == 0 || (m.rows > 1 && m.row_stride < m.cols)) return false;
+  if (m.rows < 0 || m.cols < 0 || element == 0) return false;
   const Layout& l = case_->of(o);
   shape = {};
   shape.place = l.place;
   shape.offset = l.offset * element;
   if (m.rows == 0 || m.cols == 0) return true;
+  if (m.rows > 1 && m.row_stride < m.cols) return false;
   const __int128 limit = std::numeric_limits<int64_t>::max() / 4;
   const __int128 stride = m.rows > 1 ? static_cast<__int128>(m.row_stride) * static_cast<int>(element) : 0;
   const __int128 row = static_cast<__int128>(m.cols) * static_cast<int>(element);
