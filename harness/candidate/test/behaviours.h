@@ -12,7 +12,8 @@
 // does the same; each set forgets all state and counts calls from 1 again. Set it between calls, not during one.
 //
 // A behaviour that a case has no place for (a gap where rows are tight, an operand that is in place or empty) does nothing
-// wrong with that case.
+// wrong with that case. A byte next to an input that lies inside another matrix's memory belongs to that matrix, and one at
+// an inaccessible page is a death by SIGSEGV.
 #pragma once
 
 #include <array>
@@ -275,7 +276,7 @@ inline constexpr std::array<Behaviour, 95> kBehaviours{{
     {"shared_columns_cached", Act::kSharedColumnsCached, Target::kNone, "failed|flaky", "appended_weights", "",
      "keeps the appended weights by output pointer, top_k, num_shared and dtype, and computes only rows beyond those it "
      "has"},
-    {"shared_columns_written_once", Act::kSharedColumnsWrittenOnce, Target::kNone, "failed|flaky", "all_written", "",
+    {"shared_columns_written_once", Act::kSharedColumnsWrittenOnce, Target::kNone, "failed|flaky", "all_written|repeats", "",
      "writes the appended weights of a row of an output buffer once and never again"},
 }};
 
