@@ -398,8 +398,9 @@ int32_t spoil(const Args& a, Act act, Target target, int64_t call) {
   const int32_t status = right(a);
   if (kept_at != nullptr) std::memcpy(kept_at, kept, kept_bytes);
 
-  unsigned char* routed = last_routed(a, target);
-  unsigned char* appended = last_appended(a, target);
+  const bool output = target == Target::kOutIds || target == Target::kOutWeights;
+  unsigned char* routed = output ? last_routed(a, target) : nullptr;
+  unsigned char* appended = output ? last_appended(a, target) : nullptr;
   const bool exact_weight = target == Target::kOutWeights && !is_sigmoid(a);
   switch (act) {
     case Act::kGuardBefore:
