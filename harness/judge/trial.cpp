@@ -213,6 +213,8 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
 
   expected_status_ = reference::refusal(args_);
   rows_ = columns_ = 0;
+  // Where a matrix did not get the memory that it claims, its claim may reach into another's.
+  if (clipped && expected_status_ == Status::kOverlap) return Ready::kTooLarge;
   if (expected_status_ != Status::kOk) return Ready::kInvalid;
   if (clipped) return Ready::kTooLarge;
   rows_ = args_.out_ids.rows;
