@@ -14,53 +14,54 @@
 
 namespace twincheck::optimized {
 
-// Ids as they lie in memory: uint32_t for i32, uint64_t for i64. `Id` is the signed type.
+// The rules of the ids' side (side.h). As they lie in memory i32 is uint32_t and i64 uint64_t; `Id` is the signed type.
 template <class Id>
-struct RoutedId {
+struct IdRules {
   using Element = std::make_unsigned_t<Id>;
+  using Raw = Element;
   const Arguments& a;
 
-  __device__ Element operator()(Element e) const {
+  __device__ Raw load_shared(int64_t, int64_t s) const { return static_cast<Element>(a.base_id + s); }
+  __device__ Element shared(Raw raw) const { return raw; }
+  __device__ bool maps_routed() const { return a.has_remap != 0; }
+  __device__ Element routed(Element e) const {
     const int64_t id = static_cast<Id>(e);
-    if (a.has_remap == 0 || id < 0) return e;
     // Unsigned, so that an id that leaves the dtype wraps.
     const uint64_t block = quotient(static_cast<uint64_t>(id), a.remap);
-    return static_cast<Element>(static_cast<uint64_t>(id) + block * static_cast<uint64_t>(a.num_shared));
+    const auto mapped = static_cast<Element>(static_cast<uint64_t>(id) + block * static_cast<uint64_t>(a.num_shared));
+    return id < 0 ? e : mapped;
   }
 };
 
-template <class Id>
-__device__ inline void write_ids(const Side& side, uint32_t unit, const Arguments& a) {
-  using Element = std::make_unsigned_t<Id>;
-  const auto shared = [&a](int64_t, int64_t s) { return static_cast<Element>(a.base_id + s); };
-  write_side<Element>(side, unit, RoutedId<Id>{a}, shared);
-}
-
-// `Value` is the dtype of `shared`; not looked at for kConstant.
+// The rules of the weights' side. `Value` is the dtype of `shared`; not looked at for kConstant.
 template <class Weight, class Value, Source kSource>
-__device__ inline void write_weights(const Side& side, uint32_t unit, const Arguments& a) {
+struct WeightRules {
   using Element = typename Weight::Bits;
-  const auto routed = [](Element e) { return e; };
-  const auto shared = [&a](int64_t row, int64_t s) -> Element {
+  using Raw = typename Value::Bits;
+  const Arguments& a;
+
+  __device__ Raw load_shared(int64_t row, int64_t s) const {
+    if constexpr (kSource == Source::kConstant) return 0;
+    return static_cast<const Raw*>(a.shared)[row * a.shared_stride + s * a.shared_step];
+  }
+  __device__ Element shared(Raw raw) const {
     if constexpr (kSource == Source::kConstant) {
       return Weight::round(bits_of(a.scale));
+    } else if constexpr (kSource == Source::kLogits) {
+      return Weight::round(bits_of(gated(float_of(Value::widen(raw)), a.scale)));
+    } else if constexpr (std::is_same_v<Weight, Value>) {
+      return raw;
     } else {
-      const auto bits = static_cast<const typename Value::Bits*>(a.shared)[row * a.shared_stride + s * a.shared_step];
-      if constexpr (kSource == Source::kLogits) {
-        return Weight::round(bits_of(gated(float_of(Value::widen(bits)), a.scale)));
-      } else if constexpr (std::is_same_v<Weight, Value>) {
-        return bits;
-      } else {
-        return Weight::round(Value::widen(bits));
-      }
+      return Weight::round(Value::widen(raw));
     }
-  };
-  write_side<Element>(side, unit, routed, shared);
-}
+  }
+  __device__ bool maps_routed() const { return false; }
+  __device__ Element routed(Element e) const { return e; }
+};
 
 // Blocks: first the gate's, then the ids', then the weights'.
 template <class Id, class Weight, class Value, Source kSource>
-__global__ void __launch_bounds__(kMaxBlock) append_kernel(Arguments a) {
+__global__ void __launch_bounds__(256) append_kernel(Arguments a) {
   uint32_t block = blockIdx.x;
   if constexpr (kSource == Source::kGate) {
     if (block < a.gate.blocks) {
@@ -70,13 +71,13 @@ __global__ void __launch_bounds__(kMaxBlock) append_kernel(Arguments a) {
     block -= a.gate.blocks;
   }
   if (block < a.ids.blocks) {
-    write_ids<Id>(a.ids, block * blockDim.x + threadIdx.x, a);
+    write_side(a.ids, block * blockDim.x + threadIdx.x, IdRules<Id>{a});
     return;
   }
   block -= a.ids.blocks;
   // Of a gate's weights only the routed ones are left: kConstant's code, never run for a shared one.
   constexpr Source kRest = kSource == Source::kGate ? Source::kConstant : kSource;
-  write_weights<Weight, Value, kRest>(a.weights, block * blockDim.x + threadIdx.x, a);
+  write_side(a.weights, block * blockDim.x + threadIdx.x, WeightRules<Weight, Value, kRest>{a});
 }
 
 }  // namespace twincheck::optimized

@@ -11,11 +11,13 @@
 
 #include "optimized/plan.h"
 
-// Before a loop of a few iterations, all known to the compiler.
+// Before a loop of a few iterations, all known to the compiler; and before one whose unrolling would only cost registers.
 #if defined(__clang__) || defined(__CUDACC__)
 #define TWINCHECK_UNROLL _Pragma("unroll")
+#define TWINCHECK_ROLLED _Pragma("unroll 1")
 #else
 #define TWINCHECK_UNROLL _Pragma("GCC unroll 8")
+#define TWINCHECK_ROLLED _Pragma("GCC unroll 1")
 #endif
 
 namespace twincheck::optimized {
@@ -55,10 +57,9 @@ struct F16 {
   __host__ __device__ static uint32_t widen(Bits bits) {
     const uint32_t sign = (bits & 0x8000U) << 16;
     const uint32_t rest = bits & 0x7fffU;
-    // A subnormal is an integer of units of 2^-24: exact as a float, and so is the product.
-    if (rest < 0x0400U) return sign | bits_of(static_cast<float>(rest) * 0x1p-24F);
-    const uint32_t rebias = rest >= 0x7c00U ? 0x70000000U : 0x38000000U;
-    return sign | ((rest << 13) + rebias);
+    // With f16's exponent in f32's place the number is 2^112 times too small, subnormals included: exact.
+    const uint32_t scaled = bits_of(float_of(rest << 13) * 0x1p+112F);
+    return sign | (rest >= 0x7c00U ? scaled | 0x7f800000U : scaled);
   }
   __host__ __device__ static Bits round(uint32_t bits) {
     const uint32_t sign = (bits >> 16) & 0x8000U;

@@ -20,17 +20,31 @@ __device__ inline float tree_sum(const float* x) {
   return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
 
+// In words, so that two 16-bit elements share a register.
 template <class Bits>
 struct alignas(16) Piece {
-  Bits element[kPiece];
+  static constexpr uint32_t kPerWord = 4 / sizeof(Bits);
+  uint32_t word[kPiece / kPerWord];
+
+  __device__ Bits element(uint32_t i) const {
+    return static_cast<Bits>(word[i / kPerWord] >> (i % kPerWord * 8 * sizeof(Bits)));
+  }
+  __device__ void add(uint32_t i, Bits bits) {
+    word[i / kPerWord] |= static_cast<uint32_t>(bits) << (i % kPerWord * 8 * sizeof(Bits));
+  }
 };
 
-template <class Bits>
-__device__ inline Piece<Bits> load_piece(const Bits* from, bool wide) {
-  if (wide) return *reinterpret_cast<const Piece<Bits>*>(from);
-  Piece<Bits> piece;
+// The first `count` elements from `from` on, 1 or more, and zeros. Loads are not in branches: they shall all be on their way
+// before the first is waited for.
+template <bool kWide, class Bits>
+__device__ inline Piece<Bits> load_piece(const Bits* from, uint32_t count = kPiece) {
+  if constexpr (kWide) return *reinterpret_cast<const Piece<Bits>*>(from);
+  Piece<Bits> piece{};
   TWINCHECK_UNROLL
-  for (uint32_t i = 0; i < kPiece; ++i) piece.element[i] = from[i];
+  for (uint32_t i = 0; i < kPiece; ++i) {
+    const Bits bits = from[i < count ? i : 0];
+    piece.add(i, i < count ? bits : Bits{0});
+  }
   return piece;
 }
 
@@ -39,44 +53,40 @@ __device__ inline float piece_sum(const Piece<typename Value::Bits>& h, const Pi
   float product[kPiece];
   TWINCHECK_UNROLL
   for (uint32_t i = 0; i < kPiece; ++i) {
-    product[i] = float_of(Value::widen(h.element[i])) * float_of(Value::widen(g.element[i]));
+    product[i] = float_of(Value::widen(h.element(i))) * float_of(Value::widen(g.element(i)));
   }
   return tree_sum(product);
 }
 
-template <class Value>
+template <bool kWide, class Value>
 __device__ inline float lane_sum(const typename Value::Bits* hidden, const typename Value::Bits* gate, const GateRows& rows,
                                  uint32_t lane) {
   using Bits = typename Value::Bits;
-  constexpr uint32_t kAhead = 4;  // pieces on their way at once
+  // Pieces on their way at once: they hide the memory's latency and take registers.
+  constexpr uint32_t kAhead = kWide ? 64 / sizeof(Piece<Bits>) : 1;
   const int64_t whole = rows.hidden_size / kPiece;
-  const bool wide = rows.wide != 0;
   float sum = 0.0F;
+  TWINCHECK_ROLLED
   for (int64_t q = lane; q < whole; q += int64_t{kAhead} * rows.lanes) {
-    Piece<Bits> h[kAhead] = {}, g[kAhead] = {};
+    Piece<Bits> h[kAhead], g[kAhead];
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
       const int64_t at = q + i * rows.lanes;
-      if (at < whole) {
-        h[i] = load_piece(hidden + at * kPiece, wide);
-        g[i] = load_piece(gate + at * kPiece, wide);
-      }
+      const int64_t element = (at < whole ? at : q) * kPiece;
+      h[i] = load_piece<kWide>(hidden + element);
+      g[i] = load_piece<kWide>(gate + element);
     }
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
-      if (q + i * rows.lanes < whole) sum += piece_sum<Value>(h[i], g[i]);
+      // A selection, not a branch, into which a compiler would move the loads.
+      const float more = sum + piece_sum<Value>(h[i], g[i]);
+      sum = q + i * rows.lanes < whole ? more : sum;
     }
   }
   const uint32_t rest = static_cast<uint32_t>(rows.hidden_size % kPiece);
   if (rest != 0 && (static_cast<uint64_t>(whole) & (rows.lanes - 1)) == lane) {
-    Piece<Bits> h{}, g{};
-    TWINCHECK_UNROLL
-    for (uint32_t i = 0; i < kPiece; ++i) {
-      if (i < rest) {
-        h.element[i] = hidden[whole * kPiece + i];
-        g.element[i] = gate[whole * kPiece + i];
-      }
-    }
+    const auto h = load_piece<false>(hidden + whole * kPiece, rest);
+    const auto g = load_piece<false>(gate + whole * kPiece, rest);
     sum += piece_sum<Value>(h, g);
   }
   return sum;
@@ -95,8 +105,10 @@ __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t 
     const int64_t row = first + (threadIdx.x >> rows.lane_bits);
     float sum = 0.0F;
     if (row < rows.rows) {
-      sum = lane_sum<Value>(static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride,
-                            static_cast<const Bits*>(rows.gate), rows, lane);
+      const Bits* const hidden = static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride;
+      const Bits* const gate = static_cast<const Bits*>(rows.gate);
+      sum = rows.wide != 0 ? lane_sum<true, Value>(hidden, gate, rows, lane)
+                           : lane_sum<false, Value>(hidden, gate, rows, lane);
     }
     if (rows.lanes > 1) {
       sums[threadIdx.x] = sum;
@@ -108,6 +120,7 @@ __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t 
         float chain[kPiece];
         TWINCHECK_UNROLL
         for (uint32_t i = 0; i < kPiece; ++i) chain[i] = mine[i];
+        TWINCHECK_ROLLED
         for (uint32_t at = kPiece; at < rows.lanes; at += kPiece) {
           TWINCHECK_UNROLL
           for (uint32_t i = 0; i < kPiece; ++i) chain[i] += mine[at + i];

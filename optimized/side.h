@@ -28,37 +28,80 @@ struct Chunk {
   uint32_t routed;  // columns below are copied
 };
 
-template <class Element, class Routed, class Shared>
-__device__ inline Element element_at(const Chunk<Element>& chunk, uint32_t row, uint32_t column, const Routed& routed,
-                                     const Shared& shared) {
-  if (column < chunk.routed) return routed(chunk.in[row * chunk.in_stride + column]);
-  return shared(chunk.first_row + row, chunk.first_shared + (column - chunk.routed));
+// A side's `Rules` say what its elements are:
+//   Element                         as it lies in memory
+//   Raw load_shared(row, s)         what a shared element is made from; the load, if there is one
+//   Element shared(Raw)             the element
+//   bool maps_routed()              whether routed elements change, and how:
+//   Element routed(Element)
+
+template <class Rules, class Element>
+__device__ inline void write_element(const Chunk<Element>& chunk, uint32_t row, uint32_t column, const Rules& rules) {
+  Element element;
+  if (column < chunk.routed) {
+    element = chunk.in[row * chunk.in_stride + column];
+    if (rules.maps_routed()) element = rules.routed(element);
+  } else {
+    element = rules.shared(rules.load_shared(chunk.first_row + row, chunk.first_shared + (column - chunk.routed)));
+  }
+  chunk.out[row * chunk.out_stride + column] = element;
 }
 
-template <class Element, class Routed, class Shared>
+// Loads are not in branches of their own: all shall be on their way before the first is waited for.
+template <class Rules, class Element>
 __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& side, uint32_t row, uint32_t column,
-                                    const Routed& routed, const Shared& shared) {
+                                    const Rules& rules) {
   using V = Vector<Element>;
-  V vector{};
   Element* const out = chunk.out + (row * chunk.out_stride + column);
+  V vector{};
   if (side.wide_in != 0 && column + V::kElements <= chunk.routed) {
     vector = *reinterpret_cast<const V*>(chunk.in + (row * chunk.in_stride + column));
-    TWINCHECK_UNROLL
-    for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = routed(vector.element[i]);
+    if (rules.maps_routed()) {
+      TWINCHECK_UNROLL
+      for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = rules.routed(vector.element[i]);
+    }
     *reinterpret_cast<V*>(out) = vector;
     return;
   }
-  uint32_t valid = 0;
+
+  // The places that the vector covers. A load that a place does not need goes to the chunk's first element of its kind.
+  uint32_t rows[V::kElements], columns[V::kElements];
+  int64_t from[V::kElements];
+  uint32_t valid = 0, shared = 0;  // a count, and a bit for each place of a shared expert
+  int64_t row_at = row * chunk.in_stride;
   TWINCHECK_UNROLL
   for (uint32_t i = 0; i < V::kElements; ++i) {
-    if (row < chunk.rows && column < chunk.columns) {
-      vector.element[i] = element_at(chunk, row, column, routed, shared);
-      valid = i + 1;
-    }
+    const bool inside = row < chunk.rows && column < chunk.columns;
+    const bool is_shared = inside && column >= chunk.routed;
+    rows[i] = is_shared ? row : 0;
+    columns[i] = is_shared ? column - chunk.routed : 0;
+    from[i] = inside && !is_shared ? row_at + column : 0;
+    valid += inside ? 1 : 0;
+    shared |= is_shared ? 1U << i : 0;
     ++column;
     if (column == chunk.columns && side.mapping == Mapping::kFlat) {
       column = 0;
       ++row;
+      row_at += chunk.in_stride;
+    }
+  }
+  if (chunk.routed > 0) {
+    TWINCHECK_UNROLL
+    for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = chunk.in[from[i]];
+    if (rules.maps_routed()) {
+      TWINCHECK_UNROLL
+      for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = rules.routed(vector.element[i]);
+    }
+  }
+  if (shared != 0) {
+    typename Rules::Raw raw[V::kElements];
+    TWINCHECK_UNROLL
+    for (uint32_t i = 0; i < V::kElements; ++i) {
+      raw[i] = rules.load_shared(chunk.first_row + rows[i], chunk.first_shared + columns[i]);
+    }
+    TWINCHECK_UNROLL
+    for (uint32_t i = 0; i < V::kElements; ++i) {
+      if ((shared >> i & 1U) != 0) vector.element[i] = rules.shared(raw[i]);
     }
   }
   if (valid == V::kElements) {
@@ -71,10 +114,10 @@ __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& sid
   }
 }
 
-// What thread `unit` of the side's threads does. `routed` maps an element of the input to the output's; `shared` gives the
-// element of a row and a shared expert.
-template <class Element, class Routed, class Shared>
-__device__ inline void write_side(const Side& side, uint32_t unit, const Routed& routed, const Shared& shared) {
+// What thread `unit` of the side's threads does.
+template <class Rules>
+__device__ inline void write_side(const Side& side, uint32_t unit, const Rules& rules) {
+  using Element = typename Rules::Element;
   if (unit >= side.units) return;
   constexpr uint32_t kElements = Vector<Element>::kElements;
   const uint32_t index = side.mapping == Mapping::kFlat ? unit * kElements : unit;
@@ -100,9 +143,9 @@ __device__ inline void write_side(const Side& side, uint32_t unit, const Routed&
       chunk.out = static_cast<Element*>(side.out) + (first_row * side.out_stride + absolute);
       if (row >= chunk.rows || column >= chunk.columns) continue;
       if (side.mapping == Mapping::kScalar) {
-        chunk.out[row * chunk.out_stride + column] = element_at(chunk, row, column, routed, shared);
+        write_element(chunk, row, column, rules);
       } else {
-        write_vector(chunk, side, row, column, routed, shared);
+        write_vector(chunk, side, row, column, rules);
       }
     }
   }

@@ -15,7 +15,7 @@ namespace {
 // base_id + s for each token.
 template <class Id>
 __global__ void __launch_bounds__(kMaxBlock) fill_kernel(Arguments a) {
-  write_ids<Id>(a.ids, blockIdx.x * blockDim.x + threadIdx.x, a);
+  write_side(a.ids, blockIdx.x * blockDim.x + threadIdx.x, IdRules<Id>{a});
 }
 
 // The shared experts' weights in the output's dtype.
@@ -24,22 +24,26 @@ __global__ void __launch_bounds__(kMaxBlock) cast_kernel(Arguments a) {
   if constexpr (kSource == Source::kGate) {
     write_gate<Value, Weight>(a.gate, blockIdx.x, a.num_shared, a.scale);
   } else {
-    write_weights<Weight, Value, kSource>(a.weights, blockIdx.x * blockDim.x + threadIdx.x, a);
+    write_side(a.weights, blockIdx.x * blockDim.x + threadIdx.x, WeightRules<Weight, Value, kSource>{a});
   }
 }
 
 template <class Id>
+struct ConcatIdRules : IdRules<Id> {
+  using typename IdRules<Id>::Raw;
+  __device__ Raw load_shared(int64_t row, int64_t s) const {
+    return static_cast<const Raw*>(this->a.shared)[row * this->a.shared_stride + s];
+  }
+};
+
+template <class Id>
 __global__ void __launch_bounds__(kMaxBlock) concat_ids_kernel(Arguments a) {
-  using Element = std::make_unsigned_t<Id>;
-  const auto shared = [&a](int64_t row, int64_t s) {
-    return static_cast<const Element*>(a.shared)[row * a.shared_stride + s];
-  };
-  write_side<Element>(a.ids, blockIdx.x * blockDim.x + threadIdx.x, RoutedId<Id>{a}, shared);
+  write_side(a.ids, blockIdx.x * blockDim.x + threadIdx.x, ConcatIdRules<Id>{{a}});
 }
 
 template <class Weight>
 __global__ void __launch_bounds__(kMaxBlock) concat_weights_kernel(Arguments a) {
-  write_weights<Weight, Weight, Source::kWeights>(a.weights, blockIdx.x * blockDim.x + threadIdx.x, a);
+  write_side(a.weights, blockIdx.x * blockDim.x + threadIdx.x, WeightRules<Weight, Weight, Source::kWeights>{a});
 }
 
 Matrix tight(void* data, int64_t rows, int64_t cols, int32_t dtype) { return {data, rows, cols, cols, dtype, 0}; }
