@@ -167,8 +167,8 @@ TEST_F(DeferredStreams, RunInAnyOrderWithoutAnEventBetweenThemAndInItsOrderWithO
 }
 
 TEST_F(DeferredStreams, WaitForOneStreamDoesNotWaitForAnother) {
-  Stream mine(hipStreamNonBlocking), other(hipStreamNonBlocking);
   int number = 0, late = 0;
+  Stream mine(hipStreamNonBlocking), other(hipStreamNonBlocking);
   put(other.handle, &late, 1);
   put(mine.handle, &number, 1);
   EXPECT_EQ(hipStreamSynchronize(mine.handle), hipSuccess);
@@ -203,6 +203,7 @@ TEST_F(DeferredStreams, SynchronousCopiesAndFreeingWait) {
   put(nullptr, p, 8);
   EXPECT_EQ(hipFree(p), hipSuccess);  // AddressSanitizer would see the kernel run later
   ASSERT_EQ(hipMallocAsync(&p, sizeof(int), nullptr), hipSuccess);
+  ASSERT_EQ(hipMemsetAsync(p, 0, sizeof(int)), hipSuccess);
   put(nullptr, p, 9);
   EXPECT_EQ(hipFreeAsync(p, nullptr), hipSuccess);
   EXPECT_EQ(get("live_bytes"), 4);

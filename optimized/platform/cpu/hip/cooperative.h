@@ -55,8 +55,8 @@ inline int __syncthreads_or(int predicate, int line = __builtin_LINE()) {
   return static_cast<int>(::twincheck::hip_cpu::meet(::twincheck::hip_cpu::Meeting::kBarrierOr, line, predicate != 0, 0));
 }
 
-// width: a power of two up to the wave (0 stands for the wave); each group of width lanes is apart. Up, down and xor give a
-// lane its own value where the source would leave the group.
+// width: a power of two up to the wave (0 stands for the wave); each group of width lanes is apart. Up and down give a lane
+// its own value where the source would leave the group, xor where it would lie beyond the group's end.
 template <class T>
 T __shfl(T value, int source, int width = 0, int line = __builtin_LINE()) {
   width = ::twincheck::hip_cpu::wave_or(width);

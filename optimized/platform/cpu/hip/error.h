@@ -60,7 +60,7 @@
   X(hipErrorUnknown, 999, "unknown error")
 
 // An error that nobody looks at is a warning.
-enum [[nodiscard]] hipError_t : int {
+enum [[nodiscard]] hipError_t : int{
 #define TWINCHECK_HIP_CPU_ENUMERATOR(name, value, text) name = value,
     TWINCHECK_HIP_CPU_ERRORS(TWINCHECK_HIP_CPU_ENUMERATOR)
 #undef TWINCHECK_HIP_CPU_ENUMERATOR
