@@ -2,7 +2,7 @@
 // an enumerator is taken modulo the number of enumerators, so that every string of bytes is a case.
 //
 //   source tokens top_k shared hidden   signed varints
-//   ids_dtype + 6 weights_dtype + 36 shared_dtype   one byte
+//   ids_dtype + 6 weights_dtype + 36 shared_dtype   one byte; each counted from i32 or f32 on, so that zeros are the default
 //   ids + 7 weights                                 one byte
 //   shared_values + 10 in_place + 40 broadcast      one byte
 //   which of scale (differs from 1), base_id, remap, args_size, seed follow: one byte, then those
@@ -110,6 +110,9 @@ Layout get_layout(Reader& in) {
   return l;
 }
 
+int dtype_code(Dtype dtype, Dtype zero) { return (static_cast<int>(dtype) - static_cast<int>(zero) + kDtypes) % kDtypes; }
+Dtype coded_dtype(int code, Dtype zero) { return static_cast<Dtype>((code + static_cast<int>(zero)) % kDtypes); }
+
 int log2_width(const std::vector<uint64_t>& bits) {
   uint64_t all = 0;
   for (const uint64_t b : bits) all |= b;
@@ -124,8 +127,8 @@ std::vector<uint8_t> encode(const Case& c) {
   for (const auto& bits : c.literal) literals += bits.size();
   out.bytes.reserve(64 + 8 * literals);
   for (const int64_t size : {int64_t{c.source}, c.tokens, c.top_k, c.shared, c.hidden}) out.signed_varint(size);
-  out.byte(static_cast<int>(c.ids_dtype) + kDtypes * static_cast<int>(c.weights_dtype) +
-           kDtypes * kDtypes * static_cast<int>(c.shared_dtype));
+  out.byte(dtype_code(c.ids_dtype, Dtype::kI32) + kDtypes * dtype_code(c.weights_dtype, Dtype::kF32) +
+           kDtypes * kDtypes * dtype_code(c.shared_dtype, Dtype::kF32));
   out.byte(static_cast<int>(c.ids) + kIdClasses * static_cast<int>(c.weights));
   out.byte(static_cast<int>(c.shared_values) + kValueClasses * static_cast<int>(c.in_place) +
            kValueClasses * kInPlaces * (c.broadcast ? 1 : 0));
@@ -164,9 +167,9 @@ Case decode(std::span<const uint8_t> bytes) {
   c.source = static_cast<int32_t>(in.signed_varint());
   for (int64_t* size : {&c.tokens, &c.top_k, &c.shared, &c.hidden}) *size = in.signed_varint();
   const int dtypes = in.byte();
-  c.ids_dtype = static_cast<Dtype>(dtypes % kDtypes);
-  c.weights_dtype = static_cast<Dtype>(dtypes / kDtypes % kDtypes);
-  c.shared_dtype = static_cast<Dtype>(dtypes / (kDtypes * kDtypes) % kDtypes);
+  c.ids_dtype = coded_dtype(dtypes, Dtype::kI32);
+  c.weights_dtype = coded_dtype(dtypes / kDtypes, Dtype::kF32);
+  c.shared_dtype = coded_dtype(dtypes / (kDtypes * kDtypes), Dtype::kF32);
   const int classes = in.byte();
   c.ids = static_cast<IdClass>(classes % kIdClasses);
   c.weights = static_cast<ValueClass>(classes / kIdClasses % kValueClasses);
@@ -189,7 +192,8 @@ Case decode(std::span<const uint8_t> bytes) {
   for (unsigned i = 0; i < kInputs; ++i) {
     if ((given >> i & 1) == 0) continue;
     const int width = 1 << (in.byte() & 3);
-    const uint64_t count = std::min<uint64_t>(in.varint(), in.bytes.size() / static_cast<std::size_t>(width));
+    const uint64_t claimed = in.varint();
+    const uint64_t count = std::min<uint64_t>(claimed, in.bytes.size() / static_cast<std::size_t>(width));
     c.literal[i].reserve(count);
     for (uint64_t n = 0; n < count; ++n) c.literal[i].push_back(in.fixed(width));
   }

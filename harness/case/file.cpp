@@ -49,8 +49,13 @@ CaseFile parse_file(std::string_view contents, std::string_view origin) {
 
 CaseFile read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  const std::string contents{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (!in.is_open() || in.bad()) throw FileError(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
+  if (!in.is_open()) throw FileError(fmt::format("{}: cannot be read: {}", path, std::strerror(errno)));
+  std::string contents;
+  try {
+    contents.assign(std::istreambuf_iterator<char>(in), {});
+  } catch (const std::ios_base::failure& error) {
+    throw FileError(fmt::format("{}: cannot be read: {}", path, error.code().message()));
+  }
   return parse_file(contents, path);
 }
 
