@@ -1,0 +1,104 @@
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+#include <vector>
+
+#include "harness/candidate/candidate.h"
+
+namespace twincheck {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_file(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path, ignored);
+}
+
+std::vector<fs::path> library_places() {
+  std::vector<fs::path> places;
+  std::error_code none;
+  const fs::path executable = fs::read_symlink("/proc/self/exe", none);
+  if (!none) {
+    places.push_back(executable.parent_path());
+    places.push_back(executable.parent_path().parent_path() / "lib");
+  }
+  if (const char* list = std::getenv("TWINCHECK_PATH")) {
+    std::string_view rest = list;
+    while (!rest.empty()) {
+      const std::size_t colon = rest.find(':');
+      if (const std::string_view place = rest.substr(0, colon); !place.empty()) places.emplace_back(place);
+      if (colon == std::string_view::npos) break;
+      rest.remove_prefix(colon + 1);
+    }
+  }
+  return places;
+}
+
+template <typename Function>
+Function* symbol(void* library, const char* name) {
+  return reinterpret_cast<Function*>(dlsym(library, name));
+}
+
+template <typename Function>
+Function* required(void* library, const std::string& path, const char* name) {
+  auto* function = symbol<Function>(library, name);
+  if (function == nullptr)
+    throw LoadError(
+        fmt::format("{} is not a candidate: it exports no {} (contract/candidate.h says what it must export)", path, name));
+  return function;
+}
+
+}  // namespace
+
+std::string find_library(const std::string& path_or_name) {
+  if (path_or_name.empty()) throw LoadError("an empty name is no library: expected the path of a candidate");
+  if (is_file(path_or_name)) return fs::absolute(path_or_name).lexically_normal().string();
+  if (path_or_name.find('/') != std::string::npos) {
+    std::error_code ignored;
+    if (fs::exists(path_or_name, ignored)) throw LoadError(fmt::format("{} is not a file", path_or_name));
+    throw LoadError(fmt::format("{}: no such file", path_or_name));
+  }
+  std::string tried = "the current folder";
+  for (const fs::path& place : library_places()) {
+    if (is_file(place / path_or_name)) return (place / path_or_name).lexically_normal().string();
+    tried += ", " + place.string();
+  }
+  throw LoadError(
+      fmt::format("{}: no such library in {}; give its path, or its folder in TWINCHECK_PATH", path_or_name, tried));
+}
+
+Candidate load_candidate(const std::string& path_or_name) {
+  const std::string path = find_library(path_or_name);
+  Candidate candidate;
+  candidate.path = path;
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) throw LoadError(fmt::format("{} cannot be loaded: {}", path, dlerror()));
+  candidate.library = std::shared_ptr<void>(handle, [](void* h) { dlclose(h); });
+
+  const int32_t abi = required<decltype(twincheck_abi)>(handle, path, "twincheck_abi")();
+  if (abi != TWINCHECK_ABI)
+    throw LoadError(fmt::format("{} speaks version {} of the ABI, expected version {}", path, abi, TWINCHECK_ABI));
+  auto* const name_of = required<decltype(twincheck_name)>(handle, path, "twincheck_name");
+  auto* const memory_of = required<decltype(twincheck_memory_kind)>(handle, path, "twincheck_memory_kind");
+  candidate.append = required<decltype(twincheck_append)>(handle, path, "twincheck_append");
+  candidate.last_error = symbol<decltype(twincheck_last_error)>(handle, "twincheck_last_error");
+  candidate.set = symbol<decltype(twincheck_set)>(handle, "twincheck_set");
+  candidate.get = symbol<decltype(twincheck_get)>(handle, "twincheck_get");
+
+  const char* name = name_of();
+  if (name == nullptr || *name == 0)
+    throw LoadError(fmt::format("{}: twincheck_name() gave no name, expected one like \"cpu.fused\"", path));
+  candidate.name = name;
+  const int32_t memory = memory_of();
+  if (word(kMemoryKindNames, memory) == "?")
+    throw LoadError(fmt::format("{}: twincheck_memory_kind() is {}, expected 0 (host), 1 (hip) or 2 (cuda)", path, memory));
+  candidate.memory = static_cast<MemoryKind>(memory);
+  candidate.exact_status = candidate.get != nullptr && candidate.get("exact_status") == 1;
+  return candidate;
+}
+
+}  // namespace twincheck

@@ -1,0 +1,599 @@
+#include "harness/candidate/runner.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "harness/candidate/manners.h"
+#include "harness/report/bytes.h"
+#include "harness/report/message.h"
+
+namespace twincheck {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr uint64_t kPiece = 32;         // items a worker takes at once where the plan has no opinion
+constexpr std::size_t kRecords = 8;     // failures on their way to the parent
+constexpr std::size_t kKeys = 256;      // kinds of failures a slot tells apart
+constexpr uint64_t kToldOfEach = 2;     // failures of a kind that a slot tells the parent in full
+constexpr std::size_t kPieces = 512;    // of a worker's past
+constexpr std::size_t kPast = 1000;     // items that are run again to find what led to a failure
+constexpr double kSequenceSeconds = 3;  // to make that sequence shorter
+constexpr int kPollMs = 5;
+
+uint64_t hash(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h | 1;
+}
+
+enum class Phase : uint32_t { kStarting, kBroken, kReady, kInCall, kFinished };
+
+struct Record {
+  uint64_t index;
+  uint32_t size;
+  char report[kReportBytes];
+};
+
+// One worker's part of the shared memory. The worker writes, and the parent while there is no worker.
+struct Slot {
+  std::atomic<Phase> phase;
+  std::atomic<uint64_t> first, count;   // the items in hand, published before the call
+  std::atomic<uint64_t> next, end;      // what is left of the piece
+  std::atomic<uint64_t> careful_until;  // items below this are judged one by one
+  std::atomic<uint64_t> done;
+  std::atomic<uint64_t> written, read;  // records
+  double isolation_seconds;
+  struct Piece {
+    uint64_t first, end;
+  };
+  uint64_t pieces;  // since the process started
+  std::array<Piece, kPieces> past;
+  struct Key {
+    uint64_t hash, count;
+  };
+  std::array<Key, kKeys> keys;
+  char error[2048];
+  std::array<Record, kRecords> records;
+};
+
+struct Common {
+  std::atomic<uint64_t> next;
+  std::atomic<uint32_t> stop;
+};
+
+// How often a failure of this kind has come to this slot, this one included.
+uint64_t tally_key(Slot& slot, uint64_t h) {
+  for (std::size_t probe = 0; probe < kKeys; ++probe) {
+    Slot::Key& key = slot.keys[(h + probe) % kKeys];
+    if (key.hash == 0) key.hash = h;
+    if (key.hash == h) return ++key.count;
+  }
+  return kToldOfEach + 1;
+}
+
+// Everything below up to Run runs in the worker.
+class Work {
+ public:
+  Work(const Plan& plan, const RunOptions& options, Common& common, Slot& slot, std::span<uint64_t> counters)
+      : plan_(plan), options_(options), common_(common), slot_(slot), counters_(counters) {}
+
+  void go(const MakeJudge& make_judge, bool measure) {
+    Judge judge;
+    try {
+      judge = make_judge();
+    } catch (const std::exception& e) {
+      std::snprintf(slot_.error, sizeof slot_.error, "%s", e.what());
+      slot_.phase = Phase::kBroken;
+      return;
+    }
+    const Manners manners;
+    if (measure) measure_isolation(manners);
+    slot_.pieces = 0;
+    if (slot_.next < slot_.end) remember({slot_.next, slot_.end});
+    slot_.phase = Phase::kReady;
+    std::vector<Item> items;
+    while (common_.stop == 0 && take_piece()) {
+      const uint64_t first = slot_.next;
+      uint64_t count = std::min<uint64_t>(slot_.end - first, std::max<std::size_t>(options_.batch, 1));
+      if (first < slot_.careful_until) count = 1;
+      begin(first, count);
+      items.clear();
+      for (uint64_t i = 0; i < count; ++i) items.push_back(plan_.item(first + i));
+      std::vector<Report> reports;
+      bool leave = false;
+      try {
+        reports = judge(items);
+      } catch (const std::exception& e) {
+        if (count > 1) return;  // they are run again one by one
+        reports = {crashed(fmt::format("exception: {}", e.what()))};
+        leave = true;
+      }
+      if (const std::string complaint = manners.complaint(); !complaint.empty()) {
+        if (count > 1) return;
+        if (!is_bad(reports.at(0).verdict)) reports = {crashed(complaint)};
+        leave = true;
+      }
+      for (uint64_t i = 0; i < count; ++i) finish(first + i, items[i], reports.at(i));
+      slot_.done.fetch_add(count, std::memory_order_relaxed);
+      slot_.phase.store(Phase::kReady, std::memory_order_release);
+      if (leave) return;
+    }
+    slot_.phase = Phase::kFinished;
+  }
+
+ private:
+  void remember(Slot::Piece piece) {
+    slot_.past[slot_.pieces % kPieces] = piece;
+    ++slot_.pieces;
+  }
+
+  bool take_piece() {
+    if (slot_.next < slot_.end) return true;
+    uint64_t first = common_.next, end = 0;
+    do {
+      if (first >= plan_.size) return false;
+      end = plan_.piece_end ? plan_.piece_end(first) : (first / kPiece + 1) * kPiece;
+      if (!plan_.piece_end && options_.batch > kPiece) end = first + options_.batch;
+      end = std::min(std::max(end, first + 1), plan_.size);
+    } while (!common_.next.compare_exchange_weak(first, end));
+    slot_.next = first;
+    slot_.end = end;
+    remember({first, end});
+    return true;
+  }
+
+  void begin(uint64_t first, uint64_t count) {
+    slot_.first.store(first, std::memory_order_relaxed);
+    slot_.count.store(count, std::memory_order_relaxed);
+    slot_.next.store(first + count, std::memory_order_relaxed);
+    slot_.phase.store(Phase::kInCall, std::memory_order_release);
+  }
+
+  void finish(uint64_t index, const Item& item, const Report& report) {
+    if (options_.count) options_.count(item, report, counters_);
+    if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) return;
+    while (slot_.written - slot_.read >= kRecords) {
+      if (common_.stop != 0) return;
+      poll(nullptr, 0, 1);
+    }
+    Record& record = slot_.records[slot_.written % kRecords];
+    const std::string bytes = to_bytes(report);
+    record.index = index;
+    record.size = static_cast<uint32_t>(std::min(bytes.size(), sizeof record.report));
+    std::memcpy(record.report, bytes.data(), record.size);
+    slot_.written.fetch_add(1, std::memory_order_release);
+  }
+
+  // What one item costs beside the judge.
+  void measure_isolation(const Manners& manners) {
+    constexpr int kTimes = 500;
+    const uint64_t next = slot_.next;
+    const Clock::time_point start = Clock::now();
+    for (int i = 0; i < kTimes; ++i) {
+      begin(0, 1);
+      (void)manners.complaint();
+      slot_.done.fetch_add(0, std::memory_order_relaxed);
+      slot_.phase.store(Phase::kStarting, std::memory_order_release);
+    }
+    slot_.isolation_seconds = seconds_since(start) / kTimes;
+    slot_.next = next;
+  }
+
+  const Plan& plan_;
+  const RunOptions& options_;
+  Common& common_;
+  Slot& slot_;
+  std::span<uint64_t> counters_;
+};
+
+// The parent's side.
+class Run {
+ public:
+  Run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options)
+      : plan_(plan),
+        make_judge_(make_judge),
+        options_(options),
+        jobs_(static_cast<std::size_t>(std::max(1, options.jobs))),
+        counter_bytes_((options.counters * sizeof(uint64_t) + 63) / 64 * 64),
+        memory_(sizeof(Common) + 64 + jobs_ * (sizeof(Slot) + counter_bytes_ + 128)),
+        common_(*new (memory_.data()) Common{}),
+        workers_(jobs_),
+        solo_(make_judge, options.limits),
+        own_counters_(options.counters) {
+    std::byte* at = memory_.data() + (sizeof(Common) + 63) / 64 * 64;
+    for (WorkerState& w : workers_) {
+      w.slot = new (at) Slot{};
+      at += (sizeof(Slot) + 63) / 64 * 64;
+      w.counters = {reinterpret_cast<uint64_t*>(at), options.counters};
+      at += counter_bytes_;
+    }
+  }
+
+  RunResult go() {
+    start_ = Clock::now();
+    try {
+      if (plan_.size > 0) {
+        const std::size_t wanted = std::min<uint64_t>(jobs_, plan_.size);
+        for (std::size_t i = 0; i < wanted; ++i) spawn(workers_[i]);
+        while (step()) continue;
+      }
+    } catch (...) {
+      for (WorkerState& w : workers_) w.process.reset();
+      throw;
+    }
+    return result();
+  }
+
+ private:
+  struct WorkerState {
+    Slot* slot = nullptr;
+    std::span<uint64_t> counters;
+    std::unique_ptr<Process> process;
+    uint64_t seen_done = UINT64_MAX, seen_first = 0;  // what it was at when it was last seen to move
+    Clock::time_point since;
+    std::optional<uint64_t> second_try;  // an item that did not return, begun again in a fresh process
+    int failed_starts = 0;
+    bool started = false;
+  };
+
+  bool interrupted() const { return options_.interrupt != nullptr && *options_.interrupt != 0; }
+
+  void spawn(WorkerState& w) {
+    w.slot->phase = Phase::kStarting;
+    const bool measure = result_.workers == 0;
+    ++result_.workers;
+    w.process =
+        std::make_unique<Process>([&] { Work(plan_, options_, common_, *w.slot, w.counters).go(make_judge_, measure); });
+    w.seen_done = UINT64_MAX;
+    w.since = Clock::now();
+  }
+
+  // Looks at every worker once. False when the run is over.
+  bool step() {
+    if (interrupted()) {
+      result_.interrupted = true;
+      common_.stop = 1;
+      for (WorkerState& w : workers_) retire(w);
+      return false;
+    }
+    if (options_.seconds > 0 && seconds_since(start_) >= options_.seconds) common_.stop = 1;
+    bool alive = false;
+    for (WorkerState& w : workers_) {
+      if (!w.process) continue;
+      alive = true;
+      look_at(w);
+    }
+    if (!alive) return false;
+    if (options_.on_tick) options_.on_tick(done(), seconds_since(start_));
+    wait();
+    return true;
+  }
+
+  void wait() {
+    std::vector<pollfd> ends;
+    for (const WorkerState& w : workers_)
+      if (w.process && w.process->descriptor() >= 0) ends.push_back({w.process->descriptor(), POLLIN, 0});
+    poll(ends.data(), ends.size(), kPollMs);
+  }
+
+  void retire(WorkerState& w) {
+    if (!w.process) return;
+    w.process->kill();
+    result_.printed_bytes += w.process->output_bytes();
+    w.process.reset();
+  }
+
+  void look_at(WorkerState& w) {
+    Slot& slot = *w.slot;
+    const auto reason = w.process->ended();
+    take_records(w);
+    if (reason) {
+      const Phase phase = slot.phase;
+      const std::string output = w.process->output_tail();
+      retire(w);
+      if (phase == Phase::kFinished) return;
+      if (phase == Phase::kBroken) {
+        slot.error[sizeof slot.error - 1] = 0;
+        throw LoadError(slot.error);
+      }
+      if (phase == Phase::kStarting) {
+        if (!w.started || ++w.failed_starts >= 3)
+          throw LoadError(fmt::format("the candidate ended its process while it was loaded: {}", *reason));
+      } else if (phase == Phase::kInCall) {
+        w.failed_starts = 0;
+        lost(w, crashed(*reason + " in the call"), output);
+      } else if (*reason != "exit status 0") {
+        // Nothing was in hand, so it died by something that an earlier call left behind.
+        failed(w, slot.first, crashed(*reason + " between two calls, after this case"), output, /*counted=*/true);
+      }
+      go_on(w);
+      return;
+    }
+    w.process->trim_output();
+    const Phase phase = slot.phase;
+    if (phase != Phase::kStarting) w.started = true;
+    if (const uint64_t resident = w.process->resident_bytes();
+        resident > options_.limits.memory && phase == Phase::kInCall) {
+      const std::string output = w.process->output_tail();
+      retire(w);
+      take_records(w);
+      lost(w,
+           crashed(fmt::format("resident memory {}, past the limit of {}", bytes_text(resident),
+                               bytes_text(options_.limits.memory))),
+           output);
+      go_on(w);
+      return;
+    }
+    watch_time(w, phase);
+  }
+
+  void watch_time(WorkerState& w, Phase phase) {
+    Slot& slot = *w.slot;
+    const uint64_t now_done = slot.done, now_first = slot.first;
+    if (now_done != w.seen_done || now_first != w.seen_first || (phase != Phase::kInCall && phase != Phase::kStarting)) {
+      w.seen_done = now_done;
+      w.seen_first = now_first;
+      w.since = Clock::now();
+      return;
+    }
+    if (slot.written - slot.read >= kRecords) {
+      w.since = Clock::now();
+      return;
+    }
+    double allowed = options_.limits.timeout;
+    if (phase == Phase::kStarting) allowed = options_.limits.load_timeout;
+    if (w.second_try == now_first) allowed *= 3;
+    if (seconds_since(w.since) <= allowed) return;
+
+    if (phase == Phase::kStarting) {
+      retire(w);
+      throw LoadError(fmt::format("the candidate did not finish loading in {:g} s", allowed));
+    }
+    const uint64_t count = slot.count;
+    const std::string output = w.process->output_tail();
+    retire(w);
+    take_records(w);
+    if (slot.done != now_done) {  // it returned at the last moment
+      go_on(w);
+      return;
+    }
+    const bool known = std::any_of(result_.failures.begin(), result_.failures.end(), [&](const Failure& f) {
+      return f.report.verdict == Verdict::kHung && f.item.law == plan_.item(now_first).law;
+    });
+    if (count > 1) {
+      careful(slot, now_first, count);
+    } else if (w.second_try != now_first && !known) {
+      w.second_try = now_first;
+      careful(slot, now_first, 1);
+    } else {
+      const double timeout = options_.limits.timeout;
+      failed(w, now_first, hung(timeout, w.second_try == now_first ? timeout * 3 : 0), output, /*counted=*/false);
+      w.second_try.reset();
+    }
+    go_on(w);
+  }
+
+  void careful(Slot& slot, uint64_t first, uint64_t count) {
+    slot.next = first;
+    slot.end = std::max<uint64_t>(slot.end, first + count);
+    slot.careful_until = first + count;
+  }
+
+  // The worker died with items in hand.
+  void lost(WorkerState& w, Report report, const std::string& output) {
+    const uint64_t first = w.slot->first, count = w.slot->count;
+    if (count > 1) {
+      careful(*w.slot, first, count);
+    } else {
+      failed(w, first, std::move(report), output, /*counted=*/false);
+    }
+  }
+
+  void go_on(WorkerState& w) {
+    const bool left = w.slot->next < w.slot->end || common_.next < plan_.size;
+    if (left && common_.stop == 0 && !interrupted()) spawn(w);
+  }
+
+  void take_records(WorkerState& w) {
+    Slot& slot = *w.slot;
+    while (slot.read < slot.written) {
+      const Record& record = slot.records[slot.read % kRecords];
+      const uint64_t index = std::min(record.index, plan_.size - 1);
+      const std::string bytes(record.report, std::min<std::size_t>(record.size, sizeof record.report));
+      slot.read.fetch_add(1);
+      const std::string output = w.process ? w.process->output_tail() : "";
+      found(w, index, plan_.item(index), report_from(bytes), output);
+    }
+  }
+
+  // An item that has no verdict from its worker, or (counted) another one.
+  void failed(WorkerState& w, uint64_t index, Report report, const std::string& output, bool counted) {
+    const Item item = plan_.item(index);
+    if (!counted) {
+      ++own_done_;
+      if (options_.count) options_.count(item, report, own_counters_);
+    }
+    tally_key(*w.slot, hash(failure_key(item, report)));
+    if (report.verdict == Verdict::kHung && ++hangs_ >= options_.max_failures) stop();
+    found(w, index, item, report, output);
+  }
+
+  void stop() {
+    common_.stop = 1;
+    result_.stopped = true;
+  }
+
+  void found(WorkerState& w, uint64_t index, Item item, const Report& report, const std::string& output) {
+    const std::string key = failure_key(item, report);
+    if (result_.stopped || interrupted() || known_.contains(key)) return;
+    Failure failure;
+    failure.index = index;
+    failure.origin = plan_.origin ? plan_.origin(index) : "";
+    failure.item = std::move(item);
+    failure.report = report;
+    failure.key = key;
+    failure.output = output;
+    known_[key] = result_.failures.size();
+    // A process that outgrew its memory did so over many cases, and a hang has been tried twice.
+    if (report.verdict == Verdict::kHung) {
+      failure.repeats_alone = true;
+    } else {
+      const std::vector<Item> past = past_of(*w.slot, index);
+      confirm(failure, past);
+    }
+    if (interrupted() && !failure.repeats_alone && failure.report.verdict == Verdict::kFlaky)
+      failure.report = report;  // there was no time to find out
+    if (failure.report.verdict != report.verdict && options_.count) {
+      // It was counted as what it looked like.
+      std::vector<uint64_t> was(own_counters_.size()), is(own_counters_.size());
+      options_.count(failure.item, report, was);
+      options_.count(failure.item, failure.report, is);
+      for (std::size_t i = 0; i < own_counters_.size(); ++i) own_counters_[i] += is[i] - was[i];
+    }
+    result_.failures.push_back(failure);
+    if (options_.on_failure) options_.on_failure(failure);
+    if (result_.failures.size() >= static_cast<std::size_t>(std::max(1, options_.max_failures))) stop();
+  }
+
+  // What the worker of `slot` has executed since it started, up to and with `index`: the last kPast items of it.
+  std::vector<Item> past_of(const Slot& slot, uint64_t index) const {
+    std::vector<uint64_t> indices;
+    const uint64_t oldest = slot.pieces > kPieces ? slot.pieces - kPieces : 0;
+    for (uint64_t p = slot.pieces; p > oldest && indices.size() < kPast; --p) {
+      const Slot::Piece piece = slot.past[(p - 1) % kPieces];
+      uint64_t last = std::min(piece.end, plan_.size);
+      if (indices.empty()) {
+        if (index < piece.first || index >= piece.end) continue;
+        last = index + 1;
+      }
+      for (uint64_t i = last; i > piece.first && indices.size() < kPast; --i) indices.push_back(i - 1);
+    }
+    std::vector<Item> items;
+    for (auto i = indices.rbegin(); i != indices.rend(); ++i) items.push_back(plan_.item(*i));
+    return items;
+  }
+
+  // Does it repeat, alone? Else, does what led to it?
+  void confirm(Failure& failure, const std::vector<Item>& past) {
+    solo_.restart();
+    const Report again = solo_.judge(failure.item, 3);
+    if (is_bad(again.verdict)) {
+      failure.repeats_alone = true;
+      if (!solo_.output().empty()) failure.output = solo_.output();
+      return;
+    }
+    const bool outgrown =
+        failure.report.verdict == Verdict::kCrashed && failure.report.detail.find("resident memory") != std::string::npos;
+    if (outgrown) {
+      failure.report.detail += ", grown over many cases: this one alone stays within it";
+      return;
+    }
+    failure.report.verdict = Verdict::kFlaky;
+    failure.sequence = shortest(past, failure.item.law);
+    const std::string_view what = failure.sequence.empty() ? "nor after the cases that came before it" : "but after others";
+    std::string note = fmt::format("did not repeat alone in a fresh process, {}", what);
+    if (!failure.report.detail.empty()) note = failure.report.detail + "\n" + note;
+    failure.report.detail = note;
+  }
+
+  // Runs a sequence from a fresh process; the number of items up to the first that fails, 0 where none does.
+  std::size_t fails_after(const std::vector<Item>& items) {
+    solo_.restart();
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (interrupted()) return 0;
+      if (is_bad(solo_.judge(items[i]).verdict)) return i + 1;
+    }
+    return 0;
+  }
+
+  std::vector<Item> shortest(std::vector<Item> items, const std::string& law) {
+    const Clock::time_point start = Clock::now();
+    for (Item& item : items) item.law = law;
+    const std::size_t length = fails_after(items);
+    if (length == 0) return {};
+    items.resize(length);
+    // Leaves out parts that the failure does not need, large ones first.
+    for (std::size_t part = std::max<std::size_t>(1, items.size() / 2); part > 0; part /= 2) {
+      for (std::size_t first = 0; first + 1 < items.size();) {
+        if (seconds_since(start) > kSequenceSeconds || interrupted()) return items;
+        const std::size_t count = std::min(part, items.size() - 1 - first);
+        std::vector<Item> fewer(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(first));
+        fewer.insert(fewer.end(), items.begin() + static_cast<std::ptrdiff_t>(first + count), items.end());
+        if (const std::size_t enough = fails_after(fewer); enough > 0) {
+          fewer.resize(enough);
+          items = std::move(fewer);
+        } else {
+          first += count;
+        }
+      }
+    }
+    return items;
+  }
+
+  uint64_t done() const {
+    uint64_t n = own_done_;
+    for (const WorkerState& w : workers_) n += w.slot->done;
+    return n;
+  }
+
+  RunResult result() {
+    result_.done = done();
+    result_.seconds = seconds_since(start_);
+    result_.counters = own_counters_;
+    for (const WorkerState& w : workers_) {
+      for (std::size_t i = 0; i < own_counters_.size(); ++i) result_.counters[i] += w.counters[i];
+      result_.isolation_seconds = std::max(result_.isolation_seconds, w.slot->isolation_seconds);
+    }
+    for (Failure& failure : result_.failures) {
+      uint64_t equal = 0;
+      // The key is that of the first report: a flaky one has become another since.
+      for (const WorkerState& w : workers_)
+        for (const Slot::Key& key : w.slot->keys)
+          if (key.hash == hash(failure.key)) equal += key.count;
+      failure.equal = std::max<uint64_t>(equal, 1);
+    }
+    return std::move(result_);
+  }
+
+  const Plan& plan_;
+  const MakeJudge& make_judge_;
+  const RunOptions& options_;
+  const std::size_t jobs_;
+  const std::size_t counter_bytes_;
+  SharedMemory memory_;
+  Common& common_;
+  std::vector<WorkerState> workers_;
+  Solo solo_;
+  std::vector<uint64_t> own_counters_;
+  uint64_t own_done_ = 0;
+  int hangs_ = 0;
+  std::map<std::string, std::size_t> known_;
+  Clock::time_point start_;
+  RunResult result_;
+};
+
+}  // namespace
+
+std::string failure_key(const Item& item, const Report& report) {
+  std::string key = fmt::format("{}/{}/{}", item.law, report.law, name(report.verdict));
+  // The signal or reason, without its particulars.
+  if (report.verdict == Verdict::kCrashed) key += "/" + report.detail.substr(0, report.detail.find_first_of(":,0123456789"));
+  return key;
+}
+
+RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options) {
+  return Run(plan, make_judge, options).go();
+}
+
+}  // namespace twincheck

@@ -1,0 +1,55 @@
+// Where the cases of a run come from: arguments, files, generators.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/candidate/runner.h"
+#include "harness/cli/options.h"
+#include "properties/law.h"
+
+namespace twincheck {
+
+// Listed cases, each with its law and where it comes from. A file's cases run in order in one worker.
+struct CaseList {
+  std::vector<Item> items;
+  std::vector<std::string> origins;    // "FILE:LINE", or empty
+  std::vector<std::size_t> file_ends;  // indices into items
+  std::size_t files = 0;
+
+  bool empty() const { return items.empty(); }
+};
+
+// A CASE in one argument or in words, or files: what replay and shrink are given. `law`, where not empty, is the law of all
+// of them; else each file says. Throws UsageError, FileError.
+CaseList cases_from_arguments(const std::vector<std::string>& arguments, const std::string& law);
+
+// Every *.case file under a folder, by name; those of *.nightly.case only where `nightly`. A folder that is not there is
+// empty. `shards`: the files of one shard. Throws FileError.
+CaseList cases_under(const std::string& folder, bool nightly, uint64_t shard, uint64_t shards);
+
+// The folder of the project's corpus: --corpus, or the installed one, or the source's; empty where there is none.
+std::string corpus_folder(const Options& options);
+
+// The list must outlive the plan.
+Plan plan_of(const CaseList& list);
+
+// Generated cases: item i is a pure function of the seed and i. Every other case is for the first law, equals_reference; the
+// rest take turns. Each group of eight ends with three cases over the memory of earlier ones: one with other contents, one
+// with fewer tokens, one with the first contents again, so that results kept from call to call show.
+struct Generated {
+  uint64_t seed = 0;
+  uint64_t shard = 0, shards = 1;
+  std::vector<const Law*> laws;   // not empty
+  bool short_structs = false;     // the candidate is the project's own kind: exact_status
+  std::optional<uint64_t> cases;  // of all shards together; without it there is no end
+
+  uint64_t size() const;                    // of this shard
+  uint64_t global_index(uint64_t i) const;  // of this shard's case i, among those of all shards
+  Item item(uint64_t i) const;
+  Plan plan() const;
+};
+
+}  // namespace twincheck

@@ -1,0 +1,195 @@
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "harness/candidate/candidate.h"
+#include "harness/candidate/worker.h"
+#include "harness/case/case.h"
+#include "harness/cli/options.h"
+#include "harness/cli/verbs.h"
+
+namespace twincheck {
+
+volatile int interrupt_signal = 0;
+
+namespace {
+
+void interrupted(int signal) { interrupt_signal = signal; }
+
+template <typename T>
+T number(std::string_view option, std::string_view text, std::string_view expected, int base = 10) {
+  T value{};
+  if (base == 16 && text.substr(0, 2) == "0x") text.remove_prefix(2);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (error != std::errc{} || end != text.data() + text.size() || text.empty())
+    throw CLI::ValidationError(fmt::format("{}: found '{}', expected {}", option, text, expected));
+  return value;
+}
+
+double positive_seconds(std::string_view option, const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (end == text.c_str() || *end != 0 || !(value > 0) || value > 1e9)
+    throw CLI::ValidationError(fmt::format("{}: found '{}', expected seconds above 0", option, text));
+  return value;
+}
+
+// "4G", "512M", "1000000"
+uint64_t bytes(std::string_view option, std::string_view text) {
+  constexpr std::string_view kExpected = "bytes, or a number with K, M or G";
+  std::string_view digits = text;
+  int shift = 0;
+  if (!digits.empty()) {
+    const std::size_t unit = std::string_view("KMG").find(digits.back());
+    if (unit != std::string_view::npos) {
+      shift = 10 * (static_cast<int>(unit) + 1);
+      digits.remove_suffix(1);
+    }
+  }
+  const auto value = number<uint64_t>(option, digits, kExpected);
+  if (value == 0 || value > (UINT64_MAX >> shift))
+    throw CLI::ValidationError(fmt::format("{}: found '{}', expected {}", option, text, kExpected));
+  return value << shift;
+}
+
+void shard(Options& o, const std::string& text) {
+  const std::string expected = "i/n, as in 3/8";
+  const std::size_t slash = text.find('/');
+  if (slash == std::string::npos)
+    throw CLI::ValidationError(fmt::format("--shard: found '{}', expected {}", text, expected));
+  const auto i = number<uint64_t>("--shard", std::string_view(text).substr(0, slash), expected);
+  o.shards = number<uint64_t>("--shard", std::string_view(text).substr(slash + 1), expected);
+  if (o.shards == 0 || i > o.shards || o.shards > 1000000)
+    throw CLI::ValidationError(fmt::format("--shard: found '{}', expected i/n with i from 0 or 1 up to n", text));
+  o.shard = i % o.shards;
+}
+
+void add_common(CLI::App& app, Options& o) {
+  app.add_option("--platform", o.platform, "platform of the project's own candidates; all that are here unless told")
+      ->check(CLI::IsMember({"cpu", "hip", "cuda"}))
+      ->type_name("cpu|hip|cuda");
+  app.add_option("--candidate", o.candidates, "a candidate library: a path or a name (repeatable)")
+      ->type_name("LIB")
+      ->allow_extra_args(false);
+  app.add_option("--tier", o.tier, "how much the gate does")
+      ->check(CLI::IsMember({"smoke", "pr", "nightly"}))
+      ->type_name("smoke|pr|nightly");
+  const auto add = [&](const char* name, const char* type, const char* help, auto set) {
+    app.add_option_function<std::string>(name, set, help)->type_name(type);
+  };
+  add("--cases", "N", "generated cases a candidate",
+      [&o](const std::string& s) { o.cases = number<uint64_t>("--cases", s, "a count"); });
+  add("--seconds", "S", "seconds of generated cases a candidate",
+      [&o](const std::string& s) { o.seconds = positive_seconds("--seconds", s); });
+  add("--seed", "HEX", "seed of the generated cases; printed where it is not given",
+      [&o](const std::string& s) { o.seed = number<uint64_t>("--seed", s, "up to 16 hexadecimal digits", 16); });
+  add("--jobs", "N", "worker processes; one a core unless told", [&o](const std::string& s) {
+    o.jobs = number<int>("--jobs", s, "a count from 1 to 1024");
+    if (o.jobs < 1 || o.jobs > 1024)
+      throw CLI::ValidationError(fmt::format("--jobs: found '{}', expected a count from 1 to 1024", s));
+  });
+  add("--shard", "i/n", "one of n parts of the work, the same part every time", [&o](const std::string& s) { shard(o, s); });
+  add("--timeout", "S", "seconds a case may take (10)",
+      [&o](const std::string& s) { o.timeout = positive_seconds("--timeout", s); });
+  add("--device", "N", "index of the GPU", [&o](const std::string& s) {
+    o.device = number<int>("--device", s, "an index from 0");
+    if (o.device < 0) throw CLI::ValidationError(fmt::format("--device: found '{}', expected an index from 0", s));
+  });
+  app.add_option("--report", o.report, "folder for report files")->type_name("DIR");
+  app.add_flag("--quiet", o.quiet, "failures and the verdict only");
+  app.add_flag("--no-color", o.no_color, "no colours (as NO_COLOR does)");
+  app.add_option("--save", o.save, "folder for failing cases; '' saves none")->type_name("DIR")->capture_default_str();
+  add("--max-failures", "N", "distinct failures after which a candidate's run stops (10)", [&o](const std::string& s) {
+    o.max_failures = number<int>("--max-failures", s, "a count from 1");
+    if (o.max_failures < 1)
+      throw CLI::ValidationError(fmt::format("--max-failures: found '{}', expected a count from 1", s));
+  });
+  add("--max-unsupported", "PERCENT", "more unsupported cases than this fail; 0 for the project's own candidates",
+      [&o](const std::string& s) {
+        char* end = nullptr;
+        o.max_unsupported = std::strtod(s.c_str(), &end);
+        if (end == s.c_str() || *end != 0 || !(*o.max_unsupported >= 0 && *o.max_unsupported <= 100))
+          throw CLI::ValidationError(fmt::format("--max-unsupported: found '{}', expected a percentage from 0 to 100", s));
+      });
+  add("--memory-limit", "BYTES", "resident memory a worker may have, as 512M or 4G (4G)",
+      [&o](const std::string& s) { o.memory_limit = bytes("--memory-limit", s); });
+  app.add_flag("--classes", o.classes, "print how the generated cases are distributed");
+  app.add_option("--law", o.law, "this law only")->type_name("NAME");
+  app.add_option("--corpus", o.corpus, "folder of *.case files; the project's own unless told")->type_name("DIR");
+  app.add_flag("--no-corpus", o.no_corpus, "leave out saved failures and the corpus");
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Judges kernels that append shared experts to MoE top-k output against a plain reference."};
+  app.set_help_flag("-h,--help", "this help");
+  app.set_version_flag("--version", "twincheck " TWINCHECK_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit status: 1 if anything failed, crashed, hung or was flaky; 2 for wrong usage, an absent platform or library,\n"
+      "malformed input, or where nothing was compared; 130 if interrupted; otherwise 0. `twincheck VERB --help` says more.");
+  Options options;
+  options.jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const Verb* chosen = nullptr;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* sub = app.add_subcommand(verb.name, verb.help);
+    add_common(*sub, options);
+    if (verb.argument != nullptr) {
+      CLI::Option* argument = sub->add_option(verb.argument, options.arguments, verb.argument_help);
+      if (verb.needs_argument) argument->required();
+    }
+    if (verb.add_options != nullptr) verb.add_options(*sub);
+    if (verb.examples != nullptr) {
+      std::string footer = "Examples:\n";
+      for (std::string_view rest = verb.examples; !rest.empty();) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size());
+        footer += fmt::format("  {}\n", rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+      }
+      sub->footer(footer);
+    }
+    sub->callback([&chosen, &verb] { chosen = &verb; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::string_view what = e.what();
+    while (!what.empty() && what.back() == '\n') what.remove_suffix(1);
+    const std::string verb = chosen != nullptr ? std::string(" ") + chosen->name : "";
+    fmt::print(stderr, "twincheck: {}; see `twincheck{} --help`\n", what, verb);
+    return kUnusable;
+  }
+  struct sigaction action {};
+  action.sa_handler = interrupted;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  Worker::set_interrupt(&interrupt_signal);
+  return chosen->run(options);
+}
+
+}  // namespace
+}  // namespace twincheck
+
+int main(int argc, char** argv) {
+  using namespace twincheck;
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& e) {
+    fmt::print(stderr, "twincheck: {}\n", e.what());
+  } catch (const LoadError& e) {
+    fmt::print(stderr, "twincheck: {}\n", e.what());
+  } catch (const FileError& e) {
+    fmt::print(stderr, "twincheck: {}\n", e.what());
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "twincheck: cannot go on: {}\n", e.what());
+  }
+  return kUnusable;
+}

@@ -1,0 +1,48 @@
+// What the command line said: the options that every verb knows, and the arguments of the verb.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace twincheck {
+
+struct Options {
+  std::string platform;                 // "cpu", "hip", "cuda", or empty: all that are here
+  std::vector<std::string> candidates;  // paths or names of libraries; empty: the project's own
+  std::string tier = "pr";              // smoke, pr, nightly
+  std::optional<uint64_t> cases;        // generated cases a candidate
+  std::optional<double> seconds;        // of generated cases a candidate
+  std::optional<uint64_t> seed;
+  int jobs = 1;
+  uint64_t shard = 0, shards = 1;  // shard i/n is taken modulo n, so that counting from 0 and from 1 both work
+  double timeout = 10;             // seconds a case
+  int device = 0;
+  std::string report;  // folder, or empty
+  bool quiet = false, no_color = false;
+  std::string save = "twincheck-failures";  // folder, or empty: failures are not saved
+  int max_failures = 10;
+  std::optional<double> max_unsupported;  // percent; where not told 0 for the project's own candidates, else 100
+  uint64_t memory_limit = uint64_t{4} << 30;
+  bool classes = false;
+  std::string law;     // this law alone; empty: all
+  std::string corpus;  // folder; empty: the project's own
+  bool no_corpus = false;
+
+  std::vector<std::string> arguments;  // the verb's own
+};
+
+// Wrong usage, an absent platform or library, malformed input: what() is for the user, and the program ends in 2.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Exit statuses.
+inline constexpr int kGood = 0, kBad = 1, kUnusable = 2, kInterrupted = 130;
+
+// Set to the signal's number by SIGINT and SIGTERM.
+extern volatile int interrupt_signal;
+
+}  // namespace twincheck

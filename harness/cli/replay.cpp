@@ -1,0 +1,132 @@
+// `twincheck replay`: cases one by one, shown in full. More than one case in a file is a sequence over the same buffers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "harness/cli/session.h"
+#include "harness/cli/verbs.h"
+#include "harness/cli/view.h"
+#include "harness/report/bytes.h"
+
+namespace twincheck {
+namespace {
+
+constexpr std::size_t kShownInFull = 8;
+
+// A report's bytes, and those of the outputs of a call made apart, for the eye.
+Prepare prepare(const Participant& participant, const Options& options) {
+  return [participant, options]() -> Answer {
+    const Judge judge = judge_of(participant, options)();
+    struct State {
+      Candidate candidate;
+      Bench bench;
+    };
+    auto state = std::make_shared<State>(State{load_candidate(participant.info.path),
+                                               Bench(participant.info.memory, options.memory_limit / 2, options.device)});
+    return [judge, state](std::string_view request) {
+      const bool with_outputs = request.substr(0, 1) == "1";
+      const Item item = item_from(request.substr(1));
+      std::string reply;
+      if (with_outputs) {
+        Outputs outputs;
+        try {
+          (void)check(item.c, state->candidate, state->bench, outputs);
+        } catch (const std::exception&) {
+          outputs = {};
+        }
+        return to_bytes(outputs);
+      }
+      try {
+        return to_bytes(judge({&item, 1}).at(0));
+      } catch (const std::exception& e) {
+        return to_bytes(crashed(fmt::format("exception: {}", e.what())));
+      }
+    };
+  };
+}
+
+Report report_of(const Worker::Outcome& outcome, double timeout) {
+  switch (outcome.end) {
+    case Worker::End::kHung:
+      return hung(timeout, 0);
+    case Worker::End::kDied:
+      return crashed(outcome.reason + " in the call");
+    case Worker::End::kMemory:
+      return crashed(outcome.reason);
+    case Worker::End::kAnswered:
+      break;
+  }
+  return report_from(outcome.answer);
+}
+
+void show(const Item& item, const Report& report, const Outputs& outputs, const std::string& output,
+          const std::string& origin, const Participant& participant, const Options& options, Console& console) {
+  std::string shown = fmt::format("{}\n  {}\n", text(item.c).substr(0, 4000), description(item.c));
+  shown += fmt::format("  expected status {}, got {}\n", name(report.expected_status),
+                       report.verdict == Verdict::kCrashed || report.verdict == Verdict::kHung ? "none"
+                       : std::string(word(kStatusNames, report.got_status)) == "?"
+                           ? fmt::format("{}", report.got_status)
+                           : std::string(word(kStatusNames, report.got_status)));
+  shown += matrices(item.c, outputs, console.style());
+  if (is_bad(report.verdict)) {
+    Context context;
+    context.candidate = participant.info.name;
+    context.origin = origin;
+    context.output = output;
+    context.replay = replay_command(participant, options, item);
+    console.always(shown + failure_message(report, context, console.style()));
+    return;
+  }
+  std::string verdict = fmt::format("{} {}   law={}   {} of {} weights, {} of {} ids wrong\n",
+                                    console.style().good(name(report.verdict)), participant.info.name, item.law,
+                                    report.weights_wrong, report.weights_compared, report.ids_wrong, report.ids_compared);
+  if (!report.detail.empty()) verdict += fmt::format("  {}\n", printable(report.detail));
+  console.line(shown + verdict);
+}
+
+}  // namespace
+
+int replay(const Options& options) {
+  const CaseList list = cases_from_arguments(options.arguments, law_option(options));
+  Console console(options);
+  const std::vector<Participant> participants = choose_candidates(options, console);
+  bool bad = false, idle = false;
+  for (const Participant& participant : participants) {
+    console.always(fmt::format("twincheck replay: {} against the reference: {}   {}",
+                               list.items.size() == 1 ? "1 case" : fmt::format("{} cases, in order", list.items.size()),
+                               participant.info.name, participant.info.path));
+    Worker worker(prepare(participant, options), limits_of(options));
+    Totals totals;
+    std::size_t shown = 0;
+    for (std::size_t i = 0; i < list.items.size() && interrupt_signal == 0; ++i) {
+      const Item& item = list.items[i];
+      const Worker::Outcome outcome = worker.ask("0" + to_bytes(item));
+      const Report report = report_of(outcome, options.timeout);
+      ++totals.cases;
+      ++totals.verdicts[static_cast<std::size_t>(report.verdict)];
+      totals.ids_compared += static_cast<uint64_t>(report.ids_compared);
+      totals.weights_compared += static_cast<uint64_t>(report.weights_compared);
+      const bool died = outcome.end != Worker::End::kAnswered;
+      if (!is_bad(report.verdict) && list.items.size() > kShownInFull) continue;
+      if (++shown > static_cast<std::size_t>(options.max_failures) + kShownInFull) continue;
+      Outputs outputs;
+      // In a sequence another call would change what follows.
+      if (!died && list.items.size() == 1) outputs = outputs_from(worker.ask("1" + to_bytes(item)).answer);
+      const std::string output = died ? outcome.output : is_bad(report.verdict) ? worker.output_tail() : "";
+      show(item, report, outputs, output, list.origins[i], participant, options, console);
+    }
+    console.always(fmt::format("{}: {} of {} cases: {}; {} output elements compared", participant.info.name, totals.cases,
+                               list.items.size(), verdict_line(totals), totals.elements()));
+    if (totals.bad() > 0) {
+      bad = true;
+    } else if (totals.elements() == 0) {
+      idle = true;
+      console.always(fmt::format("{}: {}: no output element of a valid case was compared",
+                                 console.style().bad("NOTHING COMPARED"), participant.info.name));
+    }
+    if (interrupt_signal != 0) return bad ? kBad : kInterrupted;
+  }
+  return bad ? kBad : idle || participants.empty() ? kUnusable : kGood;
+}
+
+}  // namespace twincheck

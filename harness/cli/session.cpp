@@ -1,0 +1,570 @@
+#include "harness/cli/session.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <set>
+
+#include "harness/cli/smaller.h"
+#include "harness/judge/check.h"
+
+namespace twincheck {
+namespace {
+
+namespace fs = std::filesystem;
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a shell's argument ends at 128 KiB
+constexpr uint64_t kGateSeed = 0x7c1;
+
+// The counters of a run, one after another.
+enum Field : std::size_t {
+  kVerdictField = 0,
+  kSourceField = kVerdictField + kVerdicts,
+  kIdsField = kSourceField + 4,
+  kWeightsField,
+  kCaseField,
+  kPartField,  // cases and unsupported of each part
+};
+constexpr std::size_t kIdsDtypes = 2, kWeightDtypes = 3, kLayouts = 4;
+constexpr std::size_t kParts = 4 + kIdsDtypes * kWeightDtypes * kWeightDtypes + kLayouts;
+constexpr std::array<std::string_view, kLayouts> kLayoutNames{"tight", "strided", "offset", "in_place"};
+constexpr std::size_t kLawField = kPartField + 2 * kParts;
+
+std::size_t class_field() { return kLawField + laws().size() * kVerdicts; }
+std::size_t counter_count(bool with_classes) {
+  return class_field() + (with_classes ? sizeof(ClassCounts) / sizeof(uint64_t) : 0);
+}
+
+std::size_t layout_of(const Case& c) {
+  const auto any = [&](auto is) { return std::any_of(c.layout.begin(), c.layout.end(), is); };
+  if (c.in_place != InPlace::kNone) return 3;
+  if (any([](const Layout& l) { return l.row_stride.has_value(); })) return 1;
+  if (any([](const Layout& l) { return l.offset != 0; })) return 2;
+  return 0;
+}
+
+// Which of the dtype parts; kParts where a dtype is none that the part's matrices may have.
+std::size_t dtypes_of(const Case& c) {
+  const auto ids = static_cast<std::size_t>(c.ids_dtype) - static_cast<std::size_t>(Dtype::kI32);
+  const auto weights = static_cast<std::size_t>(c.weights_dtype) - static_cast<std::size_t>(Dtype::kF32);
+  const auto shared = static_cast<std::size_t>(c.shared_dtype) - static_cast<std::size_t>(Dtype::kF32);
+  if (ids >= kIdsDtypes || weights >= kWeightDtypes || shared >= kWeightDtypes) return kParts;
+  return (ids * kWeightDtypes + weights) * kWeightDtypes + shared;
+}
+
+void count_item(const Item& item, const Report& report, std::span<uint64_t> counters, bool with_classes) {
+  const auto verdict = static_cast<std::size_t>(report.verdict);
+  ++counters[kVerdictField + verdict];
+  ++counters[kCaseField];
+  counters[kIdsField] += static_cast<uint64_t>(report.ids_compared);
+  counters[kWeightsField] += static_cast<uint64_t>(report.weights_compared);
+  if (item.c.source >= 0 && item.c.source < 4) ++counters[kSourceField + static_cast<std::size_t>(item.c.source)];
+  const bool unsupported = report.verdict == Verdict::kUnsupported;
+  const auto part = [&](std::size_t index) {
+    ++counters[kPartField + 2 * index];
+    if (unsupported) ++counters[kPartField + 2 * index + 1];
+  };
+  if (item.c.source >= 0 && item.c.source < 4) part(static_cast<std::size_t>(item.c.source));
+  if (const std::size_t dtypes = dtypes_of(item.c); dtypes != kParts) part(4 + dtypes);
+  part(kParts - kLayouts + layout_of(item.c));
+  for (std::size_t l = 0; l < laws().size(); ++l)
+    if (laws()[l].name == item.law) ++counters[kLawField + l * kVerdicts + verdict];
+  if (with_classes) reinterpret_cast<ClassCounts*>(counters.data() + class_field())->add(item.c);
+}
+
+Tally tally_of(const RunResult& run, bool with_classes) {
+  const std::vector<uint64_t>& n = run.counters;
+  Tally tally;
+  tally.totals.cases = n[kCaseField];
+  tally.totals.seconds = run.seconds;
+  for (std::size_t v = 0; v < kVerdicts; ++v) tally.totals.verdicts[v] = n[kVerdictField + v];
+  for (std::size_t s = 0; s < 4; ++s) tally.totals.sources[s] = n[kSourceField + s];
+  tally.totals.ids_compared = n[kIdsField];
+  tally.totals.weights_compared = n[kWeightsField];
+  for (std::size_t l = 0; l < laws().size(); ++l) {
+    tally.laws.emplace_back();
+    for (std::size_t v = 0; v < kVerdicts; ++v) tally.laws[l][v] = n[kLawField + l * kVerdicts + v];
+  }
+  for (std::size_t p = 0; p < kParts; ++p) {
+    std::string_view field;
+    std::string name;
+    if (p < 4) {
+      field = "source";
+      name = kSourceNames[p];
+    } else if (p < kParts - kLayouts) {
+      const std::size_t d = p - 4;
+      field = "dtypes";
+      name = fmt::format("{}/{}/{}", kDtypeNames[1 + d / 9], kDtypeNames[3 + d / 3 % 3], kDtypeNames[3 + d % 3]);
+    } else {
+      field = "layout";
+      name = kLayoutNames[p - (kParts - kLayouts)];
+    }
+    tally.parts.push_back({field, name, n[kPartField + 2 * p], n[kPartField + 2 * p + 1]});
+  }
+  if (with_classes) tally.classes = *reinterpret_cast<const ClassCounts*>(n.data() + class_field());
+  return tally;
+}
+
+// "source gate (all of 400), dtypes i64/f32/bf16 (12 of 30)": of each field the parts with the most.
+std::string unsupported_text(const Tally& tally) {
+  std::string text;
+  for (const std::string_view field : {"source", "dtypes", "layout"}) {
+    std::vector<Tally::Part> parts;
+    for (const Tally::Part& part : tally.parts)
+      if (part.field == field && part.unsupported > 0) parts.push_back(part);
+    std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.unsupported > b.unsupported; });
+    const std::size_t shown = std::min<std::size_t>(parts.size(), 4);
+    if (shown == 0) continue;
+    text += fmt::format("\n    {}:", field);
+    for (std::size_t i = 0; i < shown; ++i)
+      text += fmt::format("{} {} ({} of {})", i == 0 ? "" : ",", parts[i].name, parts[i].unsupported, parts[i].cases);
+    if (parts.size() > shown) text += fmt::format(", and {} more", parts.size() - shown);
+  }
+  return text;
+}
+
+std::string hex_hash(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return fmt::format("{:08x}", (h ^ (h >> 32)) & 0xffffffffu);
+}
+
+std::string file_word(std::string_view words) {
+  std::string safe;
+  for (const char c : words)
+    safe += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ? c : '_';
+  return safe.substr(0, 60);
+}
+
+std::string fault(uint64_t n, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", n, n == 1 ? one : many);
+}
+
+}  // namespace
+
+Console::Console(const Options& options)
+    : style_(style_for(STDOUT_FILENO, options.no_color)),
+      quiet_(options.quiet),
+      live_(!options.quiet && isatty(STDOUT_FILENO) != 0),
+      last_(now()) {}
+
+void Console::always(std::string_view text) {
+  end_progress();
+  fmt::print("{}{}", text, text.empty() || text.back() != '\n' ? "\n" : "");
+  std::fflush(stdout);
+}
+
+void Console::line(std::string_view text) {
+  if (!quiet_) always(text);
+}
+
+void Console::progress(const std::string& text) {
+  if (quiet_) return;
+  const double time = now();
+  if (time - last_ < (live_ ? 0.2 : 10.0)) return;
+  last_ = time;
+  if (live_) {
+    fmt::print("\r\x1b[K{}", text);
+    shown_ = true;
+  } else {
+    fmt::print("{}\n", text);
+  }
+  std::fflush(stdout);
+}
+
+void Console::end_progress() {
+  if (shown_) fmt::print("\r\x1b[K");
+  shown_ = false;
+}
+
+std::vector<std::string> own_libraries(std::string_view platform) {
+  std::vector<std::string> names;
+  for (const char* p : {"cpu", "hip", "cuda"}) {
+    if (!platform.empty() && platform != p) continue;
+    names.push_back(fmt::format("libtwincheck_{}.so", p));
+    names.push_back(fmt::format("libtwincheck_{}_unfused.so", p));
+  }
+  return names;
+}
+
+std::vector<Participant> choose_candidates(const Options& options, Console& console) {
+  const std::vector<Platform> platforms = find_platforms();
+  if (!options.platform.empty()) require_platform(platforms, options.platform, "--platform " + options.platform);
+  std::vector<Participant> chosen;
+  const auto add = [&](const std::string& library, bool own) {
+    Limits limits = limits_of(options);
+    Participant p{.info = probe_candidate(library, limits), .platform = {}, .own = own};
+    p.platform = p.info.memory == MemoryKind::kHost ? "cpu" : std::string(name(p.info.memory));
+    require_platform(platforms, p.platform, p.info.path);
+    if (fs::path(p.info.path).filename().string().rfind("libtwincheck_", 0) == 0) p.own = true;
+    chosen.push_back(std::move(p));
+  };
+  if (!options.candidates.empty()) {
+    for (const std::string& library : options.candidates) add(library, false);
+    return chosen;
+  }
+  for (const Platform& platform : platforms) {
+    if (!options.platform.empty() && platform.name != options.platform) continue;
+    if (!platform.here) {
+      console.line(fmt::format("{}: not here: {}", platform.name, platform.reason));
+      continue;
+    }
+    const bool required = platform.name == "cpu" || !options.platform.empty();
+    bool first = true;
+    for (const std::string& library : own_libraries(platform.name)) {
+      try {
+        (void)find_library(library);
+      } catch (const LoadError&) {
+        if (required && first) throw;
+        console.line(fmt::format("{}: {} is not built", platform.name, library));
+        first = false;
+        continue;
+      }
+      first = false;
+      add(library, true);
+    }
+  }
+  return chosen;
+}
+
+Limits limits_of(const Options& options) { return {.timeout = options.timeout, .memory = options.memory_limit}; }
+
+MakeJudge judge_of(const Participant& participant, const Options& options) {
+  const std::string path = participant.info.path;
+  // The bench's share: the rest is the candidate's, and the reference's.
+  const uint64_t bench_bytes = options.memory_limit / 2;
+  return [path, bench_bytes, device = options.device]() -> Judge {
+    struct State {
+      Candidate candidate;
+      Bench bench;
+    };
+    Candidate candidate = load_candidate(path);
+    Bench bench(candidate.memory, bench_bytes, device);
+    auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
+    return [state](std::span<const Item> items) {
+      std::vector<Report> reports;
+      if (items.size() > 1) {
+        std::vector<Case> cases;
+        std::vector<std::size_t> places;
+        reports.resize(items.size());
+        for (std::size_t i = 0; i < items.size(); ++i) {
+          if (items[i].law == "equals_reference") {
+            cases.push_back(items[i].c);
+            places.push_back(i);
+          } else {
+            reports[i] = run_law(*find_law(items[i].law), items[i].c, state->candidate, state->bench);
+          }
+        }
+        std::vector<Report> batch = check_batch(cases, state->candidate, state->bench);
+        for (std::size_t i = 0; i < places.size(); ++i) reports[places[i]] = std::move(batch.at(i));
+        return reports;
+      }
+      for (const Item& item : items) {
+        const Law* law = find_law(item.law);
+        reports.push_back(law == nullptr ? check(item.c, state->candidate, state->bench)
+                                         : run_law(*law, item.c, state->candidate, state->bench));
+      }
+      return reports;
+    };
+  };
+}
+
+namespace {
+
+std::string replay_prefix(const Participant& participant, const Options& options) {
+  std::string command = "twincheck replay";
+  if (!participant.own) {
+    command += " --candidate " + shell_word(participant.info.path);
+  } else if (participant.platform != "cpu") {
+    command += " --platform " + participant.platform;
+  }
+  if (options.device != 0 && participant.platform != "cpu") command += fmt::format(" --device {}", options.device);
+  return command;
+}
+
+}  // namespace
+
+std::string replay_command(const Participant& participant, const Options& options, const Item& item) {
+  std::string command = replay_prefix(participant, options);
+  if (item.law != "equals_reference") command += " --law " + item.law;
+  const std::string words = text(item.c);
+  if (words.size() > kLongestReplayLine) return {};
+  return command + " '" + words + "'";
+}
+
+std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
+                         std::span<const Item> sequence, std::string_view message) {
+  if (folder.empty()) return {};
+  std::string lines;
+  for (const Item& item : sequence) lines += text(item.c) + "\n";
+  std::string contents;
+  for (std::string_view rest = message; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    contents += fmt::format("# {}\n", rest.substr(0, std::min<std::size_t>(end, 1000)));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  contents += fmt::format("# law: {}\n{}", law, lines);
+  const std::string path =
+      (fs::path(folder) / fmt::format("{}-{}-{}.case", file_word(participant.info.name), file_word(law), hex_hash(lines)))
+          .string();
+  const std::string unfinished = fmt::format("{}.{}.tmp", path, getpid());
+  std::error_code error;
+  fs::create_directories(folder, error);
+  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
+  file << contents;
+  file.close();
+  if (file) fs::rename(unfinished, path, error);
+  if (!file || error) {
+    fmt::print(stderr, "twincheck: {} cannot be written{}{}\n", path, error ? ": " : "", error ? error.message() : "");
+    return {};
+  }
+  return path;
+}
+
+std::string law_option(const Options& options) {
+  if (options.law.empty() || find_law(options.law) != nullptr) return options.law;
+  std::string names;
+  for (const Law& law : laws()) names += fmt::format("{}{}", names.empty() ? "" : ", ", law.name);
+  throw UsageError(fmt::format("--law: there is no law '{}', expected one of: {}", options.law, names));
+}
+
+std::vector<const Law*> chosen_laws(const Options& options) {
+  if (const std::string name = law_option(options); !name.empty()) return {find_law(name)};
+  std::vector<const Law*> all{find_law("equals_reference")};
+  for (const Law& law : laws())
+    if (&law != all[0]) all.push_back(&law);
+  return all;
+}
+
+void Tally::add(const Tally& other) {
+  totals.add(other.totals);
+  if (laws.size() < other.laws.size()) laws.resize(other.laws.size());
+  for (std::size_t l = 0; l < other.laws.size(); ++l)
+    for (std::size_t v = 0; v < kVerdicts; ++v) laws[l][v] += other.laws[l][v];
+  if (parts.empty()) {
+    parts = other.parts;
+  } else {
+    for (std::size_t p = 0; p < other.parts.size(); ++p) {
+      parts[p].cases += other.parts[p].cases;
+      parts[p].unsupported += other.parts[p].unsupported;
+    }
+  }
+  classes.merge(other.classes);
+}
+
+Session::Session(const char* verb, const Options& options)
+    : verb_(verb), options_(options), console_(options), seed_(options.seed.value_or(kGateSeed)) {
+  (void)law_option(options);
+  if (!options.seed && std::string_view(verb) != "gate") {
+    std::random_device device;
+    seed_ = (uint64_t{device()} << 32) | device();
+  }
+  participants_ = choose_candidates(options, console_);
+  results_.resize(participants_.size());
+  std::string who;
+  for (const Participant& p : participants_) who += fmt::format("\n  {}   {}", p.info.name, p.info.path);
+  console_.always(
+      fmt::format("twincheck {}: seed 0x{:x}, {}{}; against the reference:{}", verb_, seed_,
+                  fault(static_cast<uint64_t>(options.jobs), "worker", "workers"),
+                  options.shards > 1 ? fmt::format(", shard {} of {} (from 0)", options.shard, options.shards) : "", who));
+}
+
+bool Session::stage(const std::string& name, std::size_t index, const Plan& plan, double seconds, bool generated) {
+  if (interrupted_ || interrupt_signal != 0) {
+    interrupted_ = true;
+    return false;
+  }
+  const Participant& participant = participants_[index];
+  Result& result = results_[index];
+  const bool with_classes = options_.classes && generated;
+  RunOptions run_options;
+  run_options.jobs = options_.jobs;
+  run_options.limits = limits_of(options_);
+  run_options.seconds = seconds;
+  run_options.max_failures = options_.max_failures - static_cast<int>(result.failures.size());
+  if (run_options.max_failures < 1 || result.stopped) return false;
+  run_options.batch = participant.info.memory == MemoryKind::kHost ? 1 : 512;
+  run_options.counters = counter_count(with_classes);
+  run_options.count = [with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
+    count_item(item, report, counters, with_classes);
+  };
+  run_options.interrupt = &interrupt_signal;
+  std::set<std::string> known;
+  for (const Failure& f : result.failures) known.insert(f.key);
+  run_options.on_failure = [&](const Failure& failure) {
+    if (known.contains(failure.key)) return;
+    result.failures.push_back(failure);
+    told(participant, result, failure);
+  };
+  run_options.on_tick = [&](uint64_t done, double elapsed) {
+    std::string left;
+    if (seconds > 0) {
+      left = fmt::format(", {} left", duration(std::max(0.0, seconds - elapsed)));
+    } else if (plan.size != UINT64_MAX) {
+      left = fmt::format(" of {}", plan.size);
+      if (done > 0 && elapsed > 1)
+        left += fmt::format(", {} left", duration(elapsed / static_cast<double>(done) *
+                                                  static_cast<double>(plan.size - std::min(done, plan.size))));
+    }
+    console_.progress(fmt::format("{} {}: {} cases{}, {:.0f} cases/s, {}", participant.info.name, name, done, left,
+                                  static_cast<double>(done) / std::max(elapsed, 1e-3),
+                                  fault(result.failures.size(), "failure", "failures")));
+  };
+  const RunResult run = twincheck::run(plan, judge_of(participant, options_), run_options);
+  console_.end_progress();
+  const Tally tally = tally_of(run, with_classes);
+  result.tally.add(tally);
+  if (generated) result.generated.add(tally);
+  for (const Failure& f : run.failures)
+    for (Failure& known_failure : result.failures)
+      if (known_failure.key == f.key) known_failure.equal = std::max(known_failure.equal, f.equal);
+  result.isolation_seconds = std::max(result.isolation_seconds, run.isolation_seconds);
+  console_.line(fmt::format("{} {}: {} cases, {:.1f} s: {}", participant.info.name, name, tally.totals.cases, run.seconds,
+                            verdict_line(tally.totals)));
+  if (run.printed_bytes > 0)
+    console_.line(fmt::format("  it printed {}, kept out of this log", bytes_text(run.printed_bytes)));
+  if (run.stopped) {
+    result.stopped = true;
+    console_.always(fmt::format("{}: stopped after {}", participant.info.name,
+                                fault(result.failures.size(), "kind of failure", "kinds of failures")));
+  }
+  interrupted_ = run.interrupted;
+  return !run.interrupted && !run.stopped;
+}
+
+void Session::told(const Participant& participant, Result& result, const Failure& failure) {
+  Context context;
+  context.candidate = participant.info.name;
+  context.origin = failure.origin;
+  context.output = failure.output;
+  context.replay = replay_command(participant, options_, failure.item);
+  const std::vector<Item> one{failure.item};
+  const std::vector<Item>& sequence = failure.sequence.empty() ? one : failure.sequence;
+  const std::string plain = failure_message(failure.report, context, {});
+  const std::string path = save_failure(options_.save, participant, failure.item.law, sequence, plain);
+  result.saved.push_back(path);
+  if ((!failure.sequence.empty() || context.replay.empty()) && !path.empty()) {
+    context.replay = replay_prefix(participant, options_) + " " + shell_word(path);
+    if (failure.sequence.size() > 1)
+      context.notes.push_back(fmt::format("the sequence that leads to it has {} cases", failure.sequence.size()));
+  }
+  console_.always(failure_message(failure.report, context, console_.style()));
+}
+
+void Session::shrink_failures(const Participant& participant, Result& result) {
+  for (std::size_t i = 0; i < result.failures.size(); ++i) {
+    if (interrupt_signal != 0) return;
+    const Failure& failure = result.failures[i];
+    if (!failure.repeats_alone || failure.report.verdict == Verdict::kHung) continue;
+    console_.progress(fmt::format("{}: looking for a smaller case", participant.info.name));
+    Smaller smaller = smaller_case(failure.item, failure.report, judge_of(participant, options_), limits_of(options_), 2.0);
+    console_.end_progress();
+    if (smaller.item.c == failure.item.c) continue;
+    Context context;
+    context.candidate = participant.info.name;
+    context.origin = failure.origin;
+    context.replay = replay_command(participant, options_, smaller.item);
+    const std::string plain = failure_message(smaller.report, context, {});
+    const std::string path = save_failure(options_.save, participant, smaller.item.law, {&smaller.item, 1}, plain);
+    if (!path.empty()) {
+      std::error_code ignored;
+      if (!result.saved[i].empty() && result.saved[i] != path) fs::remove(result.saved[i], ignored);
+      result.saved[i] = path;
+      context.notes.push_back("saved: " + path);
+    }
+    context.origin = "the smallest case found";
+    console_.always(failure_message(smaller.report, context, console_.style()));
+  }
+}
+
+int Session::finish() {
+  for (std::size_t i = 0; i < participants_.size(); ++i)
+    if (!interrupted_) shrink_failures(participants_[i], results_[i]);
+  if (interrupt_signal != 0) interrupted_ = true;
+  summary();
+
+  const Style& style = console_.style();
+  bool bad = false, idle = false, any_cases = false;
+  for (std::size_t i = 0; i < participants_.size(); ++i) {
+    const Participant& p = participants_[i];
+    const Result& r = results_[i];
+    const Totals& totals = r.tally.totals;
+    const double percent = totals.cases == 0 ? 0
+                                             : 100 * static_cast<double>(totals.count(Verdict::kUnsupported)) /
+                                                   static_cast<double>(totals.cases);
+    const double allowed = options_.max_unsupported.value_or(p.own ? 0 : 100);
+    any_cases = any_cases || totals.cases > 0;
+    if (totals.bad() > 0 || !r.failures.empty()) {
+      bad = true;
+      console_.always(fmt::format("{}: {} is wrong: {} in {} cases", style.bad("FAILED"), p.info.name,
+                                  fault(r.failures.size(), "kind of failure", "kinds of failures"), totals.cases));
+    } else if (percent > allowed) {
+      bad = true;
+      console_.always(fmt::format("{}: {} does not support {:.2f} % of {} cases, and {:g} % are allowed (--max-unsupported)",
+                                  style.bad("FAILED"), p.info.name, percent, totals.cases, allowed));
+    } else if (totals.elements() == 0 && totals.cases > 0) {
+      idle = true;
+      console_.always(fmt::format("{}: {}: no output element of a valid case was compared in {} cases ({})",
+                                  style.bad("NOTHING COMPARED"), p.info.name, totals.cases, verdict_line(totals)));
+    } else if (totals.cases > 0) {
+      console_.always(fmt::format("{}: {} is right in {} cases, {} output elements{}", style.good("PASSED"), p.info.name,
+                                  totals.cases, totals.elements(), interrupted_ ? ", as far as it came" : ""));
+    } else if (interrupted_) {
+      console_.always(fmt::format("{}: nothing compared before the interruption", p.info.name));
+    } else if (options_.shards == 1) {
+      idle = true;
+      console_.always(fmt::format("{}: {}: there was no case", style.bad("NOTHING COMPARED"), p.info.name));
+    }
+  }
+  if (interrupted_) {
+    console_.always("interrupted");
+    return bad ? kBad : kInterrupted;
+  }
+  if (!any_cases && options_.shards > 1) {
+    console_.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options_.shard, options_.shards));
+    return kGood;
+  }
+  return bad ? kBad : idle ? kUnusable : kGood;
+}
+
+void Session::summary() {
+  Totals all, generated;
+  double isolation = 0;
+  for (std::size_t i = 0; i < participants_.size(); ++i) {
+    const Result& r = results_[i];
+    all.add(r.tally.totals);
+    generated.add(r.generated.totals);
+    isolation = std::max(isolation, r.isolation_seconds);
+    for (const Failure& f : r.failures)
+      if (f.equal > 1)
+        console_.line(fmt::format("{}: law={} {} {} times", participants_[i].info.name, f.report.law, name(f.report.verdict),
+                                  f.equal));
+    if (r.tally.totals.count(Verdict::kUnsupported) > 0)
+      console_.line(fmt::format("{}: unsupported {} of {} cases{}", participants_[i].info.name,
+                                r.tally.totals.count(Verdict::kUnsupported), r.tally.totals.cases,
+                                unsupported_text(r.tally)));
+    if (options_.classes && r.generated.totals.cases > 0)
+      console_.always(
+          fmt::format("{}: the generated cases\n{}", participants_[i].info.name, distribution(r.generated.classes)));
+  }
+  // The rate and the distribution are those of the generated cases where there are any: a corpus says little of either.
+  const Totals& shown = generated.cases > 0 ? generated : all;
+  if (shown.cases == 0) return;
+  console_.line(verdict_line(all));
+  console_.always(rate_line(shown));
+  console_.line(distribution_line(shown));
+  if (isolation > 0 && shown.cases > 0)
+    console_.line(fmt::format(
+        "isolation: {:.2f} us a case, {:.1f} % of a worker's time", isolation * 1e6,
+        100 * isolation * static_cast<double>(shown.cases) / (shown.seconds * static_cast<double>(options_.jobs))));
+}
+
+}  // namespace twincheck

@@ -1,0 +1,125 @@
+// What verify and gate have in common: candidates, stages of cases, failures as they come, the summary and the exit status.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/candidate/runner.h"
+#include "harness/case/classes.h"
+#include "harness/cli/cases.h"
+#include "harness/cli/options.h"
+#include "harness/cli/platform.h"
+#include "harness/report/message.h"
+
+namespace twincheck {
+
+// Lines and a live line below them. The live line is only there on a terminal; a log gets a plain line now and then.
+class Console {
+ public:
+  explicit Console(const Options& options);
+
+  const Style& style() const { return style_; }
+  void line(std::string_view text);        // not shown with --quiet
+  void always(std::string_view text);      // shown in any case; a newline is added where there is none
+  void progress(const std::string& text);  // as often as one likes
+  void end_progress();
+
+ private:
+  Style style_;
+  bool quiet_, live_;
+  bool shown_ = false;
+  double last_ = 0;
+};
+
+// The file names of the project's own candidates, for every platform or one.
+std::vector<std::string> own_libraries(std::string_view platform = "");
+
+// A candidate that takes part.
+struct Participant {
+  CandidateInfo info;
+  std::string platform;  // of its memory: cpu, hip, cuda
+  bool own = false;      // one of the project's libraries
+};
+
+// --candidate, or the project's own candidates on --platform, or on every platform that is here. Throws UsageError,
+// LoadError; what is left out is told to `console`.
+std::vector<Participant> choose_candidates(const Options& options, Console& console);
+
+Limits limits_of(const Options& options);
+
+// Judges items by their laws, in a worker.
+MakeJudge judge_of(const Participant& participant, const Options& options);
+
+// The command that replays a case: what a failure message ends with.
+std::string replay_command(const Participant& participant, const Options& options, const Item& item);
+
+// Writes a *.case file with the law and the message as comments into the folder, which is created. Its name tells candidate,
+// law and contents. Returns its path; empty, with a line on stderr, where it cannot be written.
+std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
+                         std::span<const Item> sequence, std::string_view message);
+
+// The laws of a run: --law, or all. Throws UsageError.
+std::vector<const Law*> chosen_laws(const Options& options);
+
+// "--law X"'s law, or empty; UsageError where there is none of that name.
+std::string law_option(const Options& options);
+
+// What one candidate's cases came to, and which classes of cases it does not support.
+struct Tally {
+  struct Part {
+    std::string_view field;
+    std::string name;
+    uint64_t cases, unsupported;
+  };
+  Totals totals;
+  std::vector<std::array<uint64_t, kVerdicts>> laws;  // verdicts by law, in the order of laws()
+  std::vector<Part> parts;                            // by source, dtypes and layout
+  ClassCounts classes;
+
+  void add(const Tally& other);
+};
+
+class Session {
+ public:
+  Session(const char* verb, const Options& options);
+
+  Console& console() { return console_; }
+  const std::vector<Participant>& participants() const { return participants_; }
+  uint64_t seed() const { return seed_; }
+
+  // Runs a plan against one candidate and prints one line of counts, and failures as they are found. `seconds`: 0 for no
+  // limit. False where the run must end: interrupted, or too many failures.
+  bool stage(const std::string& name, std::size_t participant, const Plan& plan, double seconds, bool generated);
+
+  // Smaller cases for the failures, the summary, and the exit status.
+  int finish();
+
+  bool interrupted() const { return interrupted_; }
+
+ private:
+  struct Result {
+    Tally tally, generated;
+    std::vector<Failure> failures;
+    std::vector<std::string> saved;  // paths, beside failures; empty where not saved
+    double isolation_seconds = 0;
+    bool stopped = false;
+  };
+
+  void told(const Participant& participant, Result& result, const Failure& failure);
+  void shrink_failures(const Participant& participant, Result& result);
+  void summary();
+
+  const char* verb_;
+  Options options_;
+  Console console_;
+  std::vector<Participant> participants_;
+  std::vector<Result> results_;
+  uint64_t seed_;
+  bool interrupted_ = false;
+};
+
+}  // namespace twincheck

@@ -1,0 +1,52 @@
+// `twincheck shrink`: the smallest case that still breaks the same law.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "harness/cli/session.h"
+#include "harness/cli/smaller.h"
+#include "harness/cli/verbs.h"
+
+namespace twincheck {
+
+int shrink_verb(const Options& options) {
+  const CaseList list = cases_from_arguments(options.arguments, law_option(options));
+  Console console(options);
+  const double seconds = options.seconds.value_or(10);
+  bool bad = false, idle = false;
+  for (const Participant& participant : choose_candidates(options, console)) {
+    console.always(fmt::format("twincheck shrink: {} cases, at most {:g} s each, against the reference: {}   {}",
+                               list.items.size(), seconds, participant.info.name, participant.info.path));
+    uint64_t elements = 0;
+    for (std::size_t i = 0; i < list.items.size(); ++i) {
+      const Item& item = list.items[i];
+      Solo solo(judge_of(participant, options), limits_of(options));
+      const Report report = solo.judge(item);
+      elements += static_cast<uint64_t>(report.ids_compared + report.weights_compared);
+      if (interrupt_signal != 0) return bad ? kBad : kInterrupted;
+      if (!is_bad(report.verdict)) {
+        console.always(
+            fmt::format("{}: nothing to shrink: the case {} on {}", list.origins[i].empty() ? "case" : list.origins[i],
+                        report.verdict == Verdict::kPassed ? "passes" : fmt::format("is {}", name(report.verdict)),
+                        participant.info.name));
+        continue;
+      }
+      bad = true;
+      const auto start = std::chrono::steady_clock::now();
+      const Smaller smaller = smaller_case(item, report, judge_of(participant, options), limits_of(options), seconds);
+      const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      Context context;
+      context.candidate = participant.info.name;
+      context.origin = fmt::format("{} cases tried in {:.1f} s", smaller.tried, took);
+      context.replay = replay_command(participant, options, smaller.item);
+      const std::string path = save_failure(options.save, participant, smaller.item.law, {&smaller.item, 1},
+                                            failure_message(smaller.report, context, {}));
+      if (!path.empty()) context.notes.push_back("saved: " + path);
+      console.always(failure_message(smaller.report, context, console.style()));
+    }
+    idle = idle || elements == 0;
+  }
+  return interrupt_signal != 0 && !bad ? kInterrupted : bad ? kBad : idle ? kUnusable : kGood;
+}
+
+}  // namespace twincheck

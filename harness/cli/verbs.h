@@ -1,0 +1,48 @@
+// The verbs of the command line. A new one is a line in kVerbs and a file that defines its function.
+#pragma once
+
+#include <array>
+
+#include "harness/cli/options.h"
+
+namespace CLI {
+class App;
+}
+
+namespace twincheck {
+
+int gate(const Options& options);
+int verify(const Options& options);
+int replay(const Options& options);
+int shrink_verb(const Options& options);
+int list(const Options& options);
+
+struct Verb {
+  const char* name;
+  const char* help;
+  const char* argument;       // of the verb itself, as the usage shows it; null where it takes none
+  const char* argument_help;  // what it is
+  bool needs_argument;
+  int (*run)(const Options&);      // the exit status; throws UsageError
+  void (*add_options)(CLI::App&);  // the verb's own options; null where it has none
+  const char* examples;            // lines, shown below the options
+};
+
+inline constexpr std::array kVerbs{
+    Verb{"gate", "the whole gate on this machine's platforms", nullptr, nullptr, false, gate, nullptr,
+         "twincheck gate\ntwincheck gate --platform cpu --tier smoke"},
+    Verb{"verify", "saved failures, the corpus, then generated cases against each candidate", nullptr, nullptr, false,
+         verify, nullptr,
+         "twincheck verify --candidate ./libmine.so\ntwincheck verify --platform cpu --cases 100000 --seed 0x5eed"},
+    Verb{"replay", "one case, shown in full: what was expected, what came, where", "CASE|FILE",
+         "a case's text (one argument or words), or *.case files", true, replay, nullptr,
+         "twincheck replay 'append source=constant tokens=2 top_k=8 shared=1'\n"
+         "twincheck replay --candidate ./libmine.so twincheck-failures/*.case"},
+    Verb{"shrink", "the smallest case that still breaks the same law", "CASE|FILE",
+         "a case's text (one argument or words), or a *.case file", true, shrink_verb, nullptr,
+         "twincheck shrink --candidate ./libmine.so 'append source=constant tokens=64 top_k=8 shared=1'"},
+    Verb{"list", "platforms, candidates, laws, sweeps, and which of them can run here", nullptr, nullptr, false, list,
+         nullptr, "twincheck list"},
+};
+
+}  // namespace twincheck
