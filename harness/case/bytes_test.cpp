@@ -42,7 +42,7 @@ std::size_t literal_elements(const Case& c) {
 TEST(Bytes, AreACaseWhateverTheyAre) {
   Choices choices = Choices::random(1);
   std::vector<uint8_t> bytes;
-  for (uint64_t seed = 0; seed < 100000; ++seed) {
+  for (uint64_t seed = 0; seed < 50000; ++seed) {
     choices.reseed(seed);
     bytes.resize(choices.below(120));
     for (uint8_t& b : bytes) b = static_cast<uint8_t>(choices.chance(1, 4) ? 0xff : choices.below(256));

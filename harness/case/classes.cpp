@@ -185,7 +185,7 @@ constexpr std::array<Class, kClasses> kTable{{
     {"place", "begin", kValid, 0.032, kLayout},
     {"not_read", "unused_matrix", kValid, 0.031, kLayout},
     {"not_read", "empty_pointer", kValid, 0.0027, kLayout},
-    {"not_read", "one_row_stride", kValid, 0.0076, kLayout},
+    {"not_read", "one_row_stride", kValid, 0.0076, kLayout | kNeedsAllSources},
     {"not_read", "buffer_of_another", kValid, 0.0035, kLayout | kNeedsAllSources},
     {"negative_size", "shared", kInvalid, 0.0081, kNeedsAllSources},
     {"negative_size", "tokens", kInvalid, 0.0086, kNeedsNothing},

@@ -375,6 +375,14 @@ class Spoiler {
   Spoiler(Choices& choices, const Domain& domain, Case& c) : choices_(choices), domain_(domain), case_(c) {}
 
   void run() {
+    // What was empty may not stay so, and a pointer that was not read could then hide the defect.
+    for (std::size_t i = 0; i < kOperands; ++i) {
+      if (!is_used(case_, static_cast<Operand>(i)) || !is_empty(implied_matrix_of(case_, static_cast<Operand>(i)))) continue;
+      Layout& layout = case_.layout[i];
+      layout.pointer = Pointer::kOwn;
+      layout.pointer_operand = Operand::kTopkIds;
+      layout.pointer_bytes = 0;
+    }
     const int defects = choices_.chance(1, 8) ? static_cast<int>(choices_.between(2, 3)) : 1;
     uint32_t used = 0;
     for (int i = 0; i < defects; ++i) {

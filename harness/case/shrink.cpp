@@ -250,8 +250,8 @@ class Shrinker {
       }
       if (*(best_.layout[i].*field) > 0) number([&](Case& c) -> int64_t& { return *(c.layout[i].*field); });
     }
-    for (uint32_t offset = 1; offset < best_.layout[i].offset; offset = offset < 4 ? offset + 1 : 2 * offset) {
-      if (attempt_with([&](Case& c) { c.layout[i].offset = offset; })) break;
+    for (uint64_t offset = 1; offset < best_.layout[i].offset; offset = offset < 4 ? offset + 1 : 2 * offset) {
+      if (attempt_with([&](Case& c) { c.layout[i].offset = static_cast<uint32_t>(offset); })) break;
     }
     if (best_.layout[i].pointer_bytes != 0) number([i](Case& c) -> int64_t& { return c.layout[i].pointer_bytes; });
   }
@@ -337,10 +337,19 @@ class Shrinker {
 
   bool cut_out(Axis axis) {
     const int64_t start = size_of(best_, axis);
-    for (int64_t chunk = (start + 1) / 2; chunk > 0; chunk /= 2) {
+    if (start > static_cast<int64_t>(kLiteralElements)) return false;
+    // A few slots that matter among many leave some chunk of a sixteenth free; where none is, all of them matter.
+    constexpr int kLevels = 4;
+    int levels_in_vain = 0;
+    for (int64_t chunk = (start + 1) / 2; chunk > 0 && (levels_in_vain < kLevels || start <= 1 << kLevels); chunk /= 2) {
+      ++levels_in_vain;
       for (int64_t first = 0; first < size_of(best_, axis);) {
         const int64_t last = std::min(first + chunk, size_of(best_, axis));
-        if (!attempt(without(best_, axis, first, last))) first = last;
+        if (attempt(without(best_, axis, first, last))) {
+          levels_in_vain = 0;
+        } else {
+          first = last;
+        }
         if (std::chrono::steady_clock::now() >= deadline_) return size_of(best_, axis) < start;
       }
     }
