@@ -12,7 +12,7 @@ namespace {
 
 template <class Id, class Weight, class Value, Source kSource>
 Result launch(const Plan& plan, void* stream) {
-  return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan.grid, plan.block, stream, plan.arguments);
+  return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
 }
 
 template <class Id, class Weight>
@@ -31,7 +31,7 @@ Result launch_source(const AppendArgs& args, const Plan& plan) {
 Result append(const AppendArgs& args) {
   if (const Result refused = validate(args); refused.status != Status::kOk) return refused;
   const Plan plan = plan_append(args, kTuning);
-  if (plan.grid == 0) return {Status::kOk, ""};
+  if (plan.grid_x == 0) return {Status::kOk, ""};
   return on_device_of(args.out_ids.data, [&] {
     return with_id(args.out_ids.dtype, [&](auto id) {
       return with_weight(args.out_weights.dtype, [&](auto weight) {

@@ -61,7 +61,7 @@ struct WeightRules {
 
 // Blocks: first the gate's, then the ids', then the weights'.
 template <class Id, class Weight, class Value, Source kSource>
-__global__ void __launch_bounds__(256) append_kernel(Arguments a) {
+__global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOccupancy : 1) append_kernel(Arguments a) {
   uint32_t block = blockIdx.x;
   if constexpr (kSource == Source::kGate) {
     if (block < a.gate.blocks) {

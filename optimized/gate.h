@@ -16,6 +16,14 @@ namespace twincheck::optimized {
 
 constexpr uint32_t kPiece = 8;
 
+// The second of __launch_bounds__: for at most 64 registers. CUDA counts blocks a multiprocessor, HIP waves an execution
+// unit.
+#if defined(__CUDACC__)
+constexpr uint32_t kGateOccupancy = 4;
+#else
+constexpr uint32_t kGateOccupancy = 8;
+#endif
+
 __device__ inline float tree_sum(const float* x) {
   return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
@@ -34,18 +42,16 @@ struct alignas(16) Piece {
   }
 };
 
-// The first `count` elements from `from` on, 1 or more, and zeros. Loads are not in branches: they shall all be on their way
-// before the first is waited for.
 template <bool kWide, class Bits>
-__device__ inline Piece<Bits> load_piece(const Bits* from, uint32_t count = kPiece) {
-  if constexpr (kWide) return *reinterpret_cast<const Piece<Bits>*>(from);
-  Piece<Bits> piece{};
-  TWINCHECK_UNROLL
-  for (uint32_t i = 0; i < kPiece; ++i) {
-    const Bits bits = from[i < count ? i : 0];
-    piece.add(i, i < count ? bits : Bits{0});
+__device__ inline Piece<Bits> load_piece(const Bits* from) {
+  if constexpr (kWide) {
+    return *reinterpret_cast<const Piece<Bits>*>(from);
+  } else {
+    Piece<Bits> piece{};
+    TWINCHECK_UNROLL
+    for (uint32_t i = 0; i < kPiece; ++i) piece.add(i, from[i]);
+    return piece;
   }
-  return piece;
 }
 
 template <class Value>
@@ -64,76 +70,69 @@ __device__ inline float lane_sum(const typename Value::Bits* hidden, const typen
   using Bits = typename Value::Bits;
   // Pieces on their way at once: they hide the memory's latency and take registers.
   constexpr uint32_t kAhead = kWide ? 64 / sizeof(Piece<Bits>) : 1;
-  const int64_t whole = rows.hidden_size / kPiece;
+  const int64_t pieces = rows.hidden_size / kPiece;
   float sum = 0.0F;
   TWINCHECK_ROLLED
-  for (int64_t q = lane; q < whole; q += int64_t{kAhead} * rows.lanes) {
+  for (int64_t q = lane; q < pieces; q += int64_t{kAhead} * rows.lanes) {
     Piece<Bits> h[kAhead], g[kAhead];
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
-      const int64_t at = q + i * rows.lanes;
-      const int64_t element = (at < whole ? at : q) * kPiece;
-      h[i] = load_piece<kWide>(hidden + element);
-      g[i] = load_piece<kWide>(gate + element);
+      // Past the end the first one is read again.
+      const int64_t ahead = q + i * rows.lanes < pieces ? i * rows.lanes : 0;
+      h[i] = load_piece<kWide>(hidden + (q + ahead) * kPiece);
+      g[i] = load_piece<kWide>(gate + (q + ahead) * kPiece);
     }
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
       // A selection, not a branch, into which a compiler would move the loads.
       const float more = sum + piece_sum<Value>(h[i], g[i]);
-      sum = q + i * rows.lanes < whole ? more : sum;
+      sum = q + i * rows.lanes < pieces ? more : sum;
     }
   }
-  const uint32_t rest = static_cast<uint32_t>(rows.hidden_size % kPiece);
-  if (rest != 0 && (static_cast<uint64_t>(whole) & (rows.lanes - 1)) == lane) {
-    const auto h = load_piece<false>(hidden + whole * kPiece, rest);
-    const auto g = load_piece<false>(gate + whole * kPiece, rest);
-    sum += piece_sum<Value>(h, g);
+  TWINCHECK_ROLLED
+  for (int64_t i = pieces * kPiece + lane; i < rows.hidden_size; i += rows.lanes) {
+    sum += float_of(Value::widen(hidden[i])) * float_of(Value::widen(gate[i]));
   }
   return sum;
 }
 
-// Block `block` of `rows.blocks`: whole rows, `rows.lanes` threads each, until the rows are used up.
+// Block `block` of `rows.blocks`: whole rows, `rows.lanes` threads each.
 template <class Value, class Weight>
 __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t num_shared, float scale) {
   using Bits = typename Value::Bits;
   __shared__ float sums[kMaxBlock];
 
   const uint32_t lane = threadIdx.x & (rows.lanes - 1);
-  const int64_t together = blockDim.x >> rows.lane_bits;
-  const int64_t step = together * rows.blocks;
-  for (int64_t first = together * block; first < rows.rows; first += step) {
-    const int64_t row = first + (threadIdx.x >> rows.lane_bits);
-    float sum = 0.0F;
-    if (row < rows.rows) {
-      const Bits* const hidden = static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride;
-      const Bits* const gate = static_cast<const Bits*>(rows.gate);
-      sum = rows.wide != 0 ? lane_sum<true, Value>(hidden, gate, rows, lane)
-                           : lane_sum<false, Value>(hidden, gate, rows, lane);
-    }
-    if (rows.lanes > 1) {
-      sums[threadIdx.x] = sum;
-      __syncthreads();
-    }
-    if (row < rows.rows && lane < num_shared) {
-      if (rows.lanes > 1) {
-        const float* const mine = sums + (threadIdx.x - lane);
-        float chain[kPiece];
-        TWINCHECK_UNROLL
-        for (uint32_t i = 0; i < kPiece; ++i) chain[i] = mine[i];
-        TWINCHECK_ROLLED
-        for (uint32_t at = kPiece; at < rows.lanes; at += kPiece) {
-          TWINCHECK_UNROLL
-          for (uint32_t i = 0; i < kPiece; ++i) chain[i] += mine[at + i];
-        }
-        sum = tree_sum(chain);
-      }
-      const auto bits = Weight::round(bits_of(gated(sum, scale)));
-      auto* const out = static_cast<typename Weight::Bits*>(rows.out) + row * rows.out_stride;
-      for (int64_t s = lane; s < num_shared; s += rows.lanes) out[s] = bits;
-    }
-    // The next rows' sums go where these are still being read.
-    if (rows.lanes > 1 && first + step < rows.rows) __syncthreads();
+  const uint32_t row_in_block = threadIdx.x >> rows.lane_bits;
+  const int64_t block_of_all = static_cast<int64_t>(blockIdx.y) * rows.blocks + block;
+  const int64_t row = block_of_all * (blockDim.x >> rows.lane_bits) + row_in_block;
+  float sum = 0.0F;
+  if (row < rows.rows) {
+    const Bits* const hidden = static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride;
+    const Bits* const gate = static_cast<const Bits*>(rows.gate);
+    sum =
+        rows.wide != 0 ? lane_sum<true, Value>(hidden, gate, rows, lane) : lane_sum<false, Value>(hidden, gate, rows, lane);
   }
+  if (rows.lanes > 1) {
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+  }
+  if (row >= rows.rows || lane >= num_shared) return;
+  if (rows.lanes > 1) {
+    const float* const mine = sums + (threadIdx.x - lane);
+    float chain[kPiece];
+    TWINCHECK_UNROLL
+    for (uint32_t i = 0; i < kPiece; ++i) chain[i] = mine[i];
+    TWINCHECK_ROLLED
+    for (uint32_t at = kPiece; at < rows.lanes; at += kPiece) {
+      TWINCHECK_UNROLL
+      for (uint32_t i = 0; i < kPiece; ++i) chain[i] += mine[at + i];
+    }
+    sum = tree_sum(chain);
+  }
+  const auto bits = Weight::round(bits_of(gated(sum, scale)));
+  auto* const out = static_cast<typename Weight::Bits*>(rows.out) + row * rows.out_stride;
+  for (int64_t s = lane; s < num_shared; s += rows.lanes) out[s] = bits;
 }
 
 }  // namespace twincheck::optimized

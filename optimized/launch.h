@@ -17,12 +17,15 @@ inline Result result_of(hipError_t error, const char* call) {
   return {Status::kRuntimeError, format_message("%s: %s (%s)", call, hipGetErrorName(error), hipGetErrorString(error))};
 }
 
-// Launches and reads the launch's own error. One that some earlier call left unread is not this launch's: it is dropped
-// first.
-#define TWINCHECK_LAUNCH(kernel, grid, block, stream, ...)                                                              \
-  (                                                                                                                     \
-      static_cast<void>(hipGetLastError()),                                                                             \
-      [&] { hipLaunchKernelGGL(kernel, dim3(grid), dim3(block), 0, static_cast<hipStream_t>(stream), __VA_ARGS__); }(), \
+// Launches a kernel that takes a plan's arguments and reads the launch's own error. One that some earlier call left unread
+// is not this launch's: it is dropped first.
+#define TWINCHECK_LAUNCH(kernel, plan, stream)                                                               \
+  (                                                                                                          \
+      static_cast<void>(hipGetLastError()),                                                                  \
+      [&] {                                                                                                  \
+        hipLaunchKernelGGL(kernel, dim3((plan).grid_x, (plan).grid_y, (plan).grid_z), dim3((plan).block), 0, \
+                           static_cast<hipStream_t>(stream), (plan).arguments);                              \
+      }(),                                                                                                   \
       ::twincheck::optimized::result_of(hipGetLastError(), "hipLaunchKernelGGL"))
 
 // Runs `work`, a function that returns Result, with the device that owns `buffer` current, and leaves the current device as

@@ -26,7 +26,7 @@ bool is_aligned(const void* data, int64_t stride, int64_t element_bytes) {
   return reinterpret_cast<std::uintptr_t>(data) % kVectorBytes == 0 && stride % (kVectorBytes / element_bytes) == 0;
 }
 
-uint32_t blocks_for(int64_t threads, uint32_t block) { return static_cast<uint32_t>((threads + block - 1) / block); }
+uint32_t blocks_for(int64_t all, int64_t each) { return static_cast<uint32_t>((all + each - 1) / each); }
 
 }  // namespace
 
@@ -96,6 +96,7 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
 
 GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_column) {
   GateRows rows{};
+  rows.lanes = 1;
   if (args.source != TWINCHECK_GATE || args.num_shared == 0 || args.topk_ids.rows == 0) return rows;
   const int64_t bytes = bytes_of(args.hidden.dtype);
   rows.rows = args.topk_ids.rows;
@@ -113,22 +114,32 @@ GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_colu
   return rows;
 }
 
-Plan plan_grid(const Arguments& arguments) {
-  Plan plan{arguments, 0, 0};
+Plan plan_grid(const Arguments& arguments, const Tuning& tuning) {
+  Plan plan{arguments, 0, 1, 1, 0};
   Arguments& a = plan.arguments;
-  const int64_t gate_threads = a.gate.rows == 0 ? 0 : std::min(a.gate.rows, kChunkElements / a.gate.lanes) * a.gate.lanes;
+  const int64_t rows_at_once = tuning.chunk_elements / a.gate.lanes;
+  const int64_t gate_threads = std::min(a.gate.rows, rows_at_once) * a.gate.lanes;
   const int64_t threads = std::max({int64_t{a.ids.units}, int64_t{a.weights.units}, gate_threads});
   // Little work spreads over more multiprocessors in small blocks.
   plan.block = std::max<uint32_t>(threads <= 16384 ? 64 : kMaxBlock, a.gate.lanes);
   a.ids.blocks = blocks_for(a.ids.units, plan.block);
   a.weights.blocks = blocks_for(a.weights.units, plan.block);
   a.gate.blocks = blocks_for(gate_threads, plan.block);
-  plan.grid = a.gate.blocks + a.ids.blocks + a.weights.blocks;
+  plan.grid_x = a.gate.blocks + a.ids.blocks + a.weights.blocks;
+  for (const Side* side : {&a.ids, &a.weights}) {
+    if (side->units == 0) continue;
+    plan.grid_y = std::max(plan.grid_y, blocks_for(side->rows, side->chunk_rows));
+    plan.grid_z = std::max(plan.grid_z, blocks_for(side->columns, side->chunk_columns));
+  }
+  if (a.gate.blocks > 0) {
+    plan.grid_y = std::max(plan.grid_y, blocks_for(a.gate.rows, int64_t{a.gate.blocks} * (plan.block / a.gate.lanes)));
+  }
   return plan;
 }
 
 Arguments common_arguments(const AppendArgs& args) {
   Arguments a{};
+  a.gate.lanes = 1;
   a.shared = args.shared.data;
   a.shared_stride = stride_of(args.shared);
   a.shared_step = args.shared.cols == 1 ? 0 : 1;
@@ -150,7 +161,7 @@ Plan plan_append(const AppendArgs& args, const Tuning& tuning) {
   const int64_t appended = a.gate.rows > 0 ? 0 : shared;
   a.weights = plan_side(&args.topk_weights, args.out_weights, routed, appended, bytes_of(args.out_weights.dtype),
                         is_in_place(args.topk_weights, args.out_weights), tuning);
-  return plan_grid(a);
+  return plan_grid(a, tuning);
 }
 
 }  // namespace twincheck::optimized

@@ -1,7 +1,8 @@
 // How a call's work is laid out over a grid: plain numbers, decided on the host, no HIP.
 //
 // Each output is a *side*, written by blocks of its own. A side is a rectangle of elements, cut into chunks that 32-bit
-// indices can count; a thread has one place in the chunk and visits it in every chunk (nearly always there is one).
+// indices can count: blockIdx.y is the chunk's place among the rows and blockIdx.z among the columns (nearly always there is
+// one chunk), blockIdx.x the block's in the chunk.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +52,7 @@ struct Side {
   Mapping mapping;
   uint32_t wide_in;  // 1: routed elements that fill a vector are an aligned vector of `in` too
   uint32_t units;    // threads a chunk; 0: nothing to write
-  uint32_t blocks;
+  uint32_t blocks;   // a chunk
 };
 
 // Rows of `hidden` against `gate`. A row is summed by `lanes` threads, a power of two and a function of H alone, which fixes
@@ -67,7 +68,7 @@ struct GateRows {
   uint32_t lanes;
   uint32_t lane_bits;  // log2 lanes
   uint32_t wide;       // 1: every eight elements of a row begin at a multiple of 16 bytes
-  uint32_t blocks;
+  uint32_t blocks;     // along x; as many again for each blockIdx.y
 };
 
 // What the kernels take, by value.
@@ -87,7 +88,7 @@ struct Arguments {
 
 inline constexpr uint32_t kMaxBlock = 256;
 
-// The most elements of a chunk, so that three parts of a grid stay below 2^32 threads together.
+// The most elements of a chunk, so that three parts of a grid stay below 2^32 threads together along x.
 inline constexpr int64_t kChunkElements = int64_t{1} << 30;
 
 struct Tuning {
@@ -98,8 +99,8 @@ struct Tuning {
 
 struct Plan {
   Arguments arguments;
-  uint32_t grid;   // blocks; 0: nothing to launch
-  uint32_t block;  // threads
+  uint32_t grid_x, grid_y, grid_z;  // blocks; grid_x is 0 where there is nothing to launch
+  uint32_t block;                   // threads
 };
 
 // The fused kernel's grid for a call that validate() accepts.
@@ -116,7 +117,7 @@ GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_colu
 Arguments common_arguments(const AppendArgs& args);
 
 // The threads a block and the blocks of each part, for the parts that `arguments` holds.
-Plan plan_grid(const Arguments& arguments);
+Plan plan_grid(const Arguments& arguments, const Tuning& tuning);
 
 // Whether the routed columns already are where they belong.
 bool is_in_place(const Matrix& in, const Matrix& out);

@@ -114,7 +114,7 @@ __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& sid
   }
 }
 
-// What thread `unit` of the side's threads does.
+// What thread `unit` of the side's threads does, in the chunk that blockIdx.y and z name.
 template <class Rules>
 __device__ inline void write_side(const Side& side, uint32_t unit, const Rules& rules) {
   using Element = typename Rules::Element;
@@ -125,29 +125,27 @@ __device__ inline void write_side(const Side& side, uint32_t unit, const Rules& 
   uint32_t column = index - row * side.divisor.value;
   if (side.mapping == Mapping::kRows) column *= kElements;
 
-  for (int64_t first_row = 0; first_row < side.rows; first_row += side.chunk_rows) {
-    for (int64_t first_column = 0; first_column < side.columns; first_column += side.chunk_columns) {
-      const int64_t rows = side.rows - first_row;
-      const int64_t columns = side.columns - first_column;
-      const int64_t absolute = side.first_column + first_column;
-      const int64_t routed_left = side.routed - absolute;
-      Chunk<Element> chunk;
-      chunk.rows = static_cast<uint32_t>(rows < side.chunk_rows ? rows : side.chunk_rows);
-      chunk.columns = static_cast<uint32_t>(columns < side.chunk_columns ? columns : side.chunk_columns);
-      chunk.routed = routed_left <= 0 ? 0 : static_cast<uint32_t>(routed_left < chunk.columns ? routed_left : chunk.columns);
-      chunk.first_row = first_row;
-      chunk.first_shared = routed_left < 0 ? -routed_left : 0;
-      chunk.in_stride = side.in_stride;
-      chunk.out_stride = side.out_stride;
-      chunk.in = static_cast<const Element*>(side.in) + (first_row * side.in_stride + absolute);
-      chunk.out = static_cast<Element*>(side.out) + (first_row * side.out_stride + absolute);
-      if (row >= chunk.rows || column >= chunk.columns) continue;
-      if (side.mapping == Mapping::kScalar) {
-        write_element(chunk, row, column, rules);
-      } else {
-        write_vector(chunk, side, row, column, rules);
-      }
-    }
+  const int64_t first_row = blockIdx.y * side.chunk_rows;
+  const int64_t first_column = blockIdx.z * side.chunk_columns;
+  const int64_t rows = side.rows - first_row;
+  const int64_t columns = side.columns - first_column;
+  if (rows <= row || columns <= column) return;
+  const int64_t absolute = side.first_column + first_column;
+  const int64_t routed = side.routed - absolute;
+  Chunk<Element> chunk;
+  chunk.rows = static_cast<uint32_t>(rows < side.chunk_rows ? rows : side.chunk_rows);
+  chunk.columns = static_cast<uint32_t>(columns < side.chunk_columns ? columns : side.chunk_columns);
+  chunk.routed = routed <= 0 ? 0 : static_cast<uint32_t>(routed < chunk.columns ? routed : chunk.columns);
+  chunk.first_row = first_row;
+  chunk.first_shared = routed < 0 ? -routed : 0;
+  chunk.in_stride = side.in_stride;
+  chunk.out_stride = side.out_stride;
+  chunk.in = static_cast<const Element*>(side.in) + (first_row * side.in_stride + absolute);
+  chunk.out = static_cast<Element*>(side.out) + (first_row * side.out_stride + absolute);
+  if (side.mapping == Mapping::kScalar) {
+    write_element(chunk, row, column, rules);
+  } else {
+    write_vector(chunk, side, row, column, rules);
   }
 }
 

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kMaxBlock) fill_kernel(Arguments a) {
 
 // The shared experts' weights in the output's dtype.
 template <class Weight, class Value, Source kSource>
-__global__ void __launch_bounds__(kMaxBlock) cast_kernel(Arguments a) {
+__global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOccupancy : 1) cast_kernel(Arguments a) {
   if constexpr (kSource == Source::kGate) {
     write_gate<Value, Weight>(a.gate, blockIdx.x, a.num_shared, a.scale);
   } else {
@@ -57,8 +57,8 @@ template <class Id>
 Result fill(const AppendArgs& args, const Scratch& scratch) {
   Arguments a = common_arguments(args);
   a.ids = plan_side(nullptr, scratch.ids, 0, args.num_shared, sizeof(Id), /*in_place=*/false, kTuning);
-  const Plan plan = plan_grid(a);
-  return TWINCHECK_LAUNCH(fill_kernel<Id>, plan.grid, plan.block, args.stream, plan.arguments);
+  const Plan plan = plan_grid(a, kTuning);
+  return TWINCHECK_LAUNCH(fill_kernel<Id>, plan, args.stream);
 }
 
 template <class Weight, class Value, Source kSource>
@@ -70,8 +70,8 @@ Result cast(const AppendArgs& args, const Scratch& scratch) {
     a.weights =
         plan_side(nullptr, scratch.weights, 0, args.num_shared, sizeof(typename Weight::Bits), /*in_place=*/false, kTuning);
   }
-  const Plan plan = plan_grid(a);
-  return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan.grid, plan.block, args.stream, plan.arguments);
+  const Plan plan = plan_grid(a, kTuning);
+  return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan, args.stream);
 }
 
 template <class Weight>
@@ -97,9 +97,9 @@ Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
   a.ids = plan_side(&args.topk_ids, args.out_ids, args.topk_ids.cols, args.num_shared, sizeof(Id),
                     is_in_place(args.topk_ids, args.out_ids), kTuning);
   read_from(&a, scratch.ids);
-  const Plan plan = plan_grid(a);
-  if (plan.grid == 0) return {Status::kOk, ""};
-  return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan.grid, plan.block, args.stream, plan.arguments);
+  const Plan plan = plan_grid(a, kTuning);
+  if (plan.grid_x == 0) return {Status::kOk, ""};
+  return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan, args.stream);
 }
 
 template <class Weight>
@@ -108,9 +108,9 @@ Result concat_weights(const AppendArgs& args, const Scratch& scratch) {
   a.weights = plan_side(&args.topk_weights, args.out_weights, args.topk_weights.cols, args.num_shared,
                         sizeof(typename Weight::Bits), is_in_place(args.topk_weights, args.out_weights), kTuning);
   read_from(&a, scratch.weights);
-  const Plan plan = plan_grid(a);
-  if (plan.grid == 0) return {Status::kOk, ""};
-  return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan.grid, plan.block, args.stream, plan.arguments);
+  const Plan plan = plan_grid(a, kTuning);
+  if (plan.grid_x == 0) return {Status::kOk, ""};
+  return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan, args.stream);
 }
 
 template <class Id, class Weight>
