@@ -108,8 +108,8 @@ __host__ __device__ inline float sigmoid(float x) {
   return p / denominator * power_of_two(first) * power_of_two(exponent - first);
 }
 
-// sigmoid(x) * scale; one and the same NaN where x is any NaN, whatever the scale: which operand's payload a sum or product of
-// NaNs keeps differs by machine, and by how a compiler orders the operands. `scale` is finite.
+// sigmoid(x) * scale; one and the same NaN where x is any NaN, whatever the scale: which operand's payload a sum or product
+// of NaNs keeps differs by machine, and by how a compiler orders the operands. `scale` is finite.
 __host__ __device__ inline float gated(float x, float scale) {
   return (bits_of(x) & 0x7fffffffU) > 0x7f800000U ? float_of(0x7fc00000U) : sigmoid(x) * scale;
 }
