@@ -76,13 +76,12 @@ struct F16 {
 __host__ __device__ inline float power_of_two(int32_t n) { return float_of(static_cast<uint32_t>(n + 127) << 23); }
 
 // 1 / (1 + exp(-x)) within 2 units in the last place of the correctly rounded value, subnormal results included; 0 and 1 for
-// the infinities, NaN for NaN.
+// the infinities. Not for NaN.
 //
 // With a = -|x| = n ln 2 + r, |r| <= 0.347, and p = exp(r): exp(a) = p 2^n, and the result is 1 / (1 + p 2^n) for x >= 0 and
 // p / (1 + p 2^n) 2^n below, the power of two last, so that a subnormal result is rounded once.
 __host__ __device__ inline float sigmoid(float x) {
   const uint32_t magnitude = bits_of(x) & 0x7fffffffU;
-  if (magnitude > 0x7f800000U) return x;
   // At -128 the result is 0 and at 128 it is 1, as beyond.
   const float a = -float_of(magnitude < 0x43000000U ? magnitude : 0x43000000U);
 
