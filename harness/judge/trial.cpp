@@ -107,9 +107,15 @@ uint32_t load_weight(const std::byte* p, Dtype dtype) {
 
 }  // namespace
 
+// Whether the input lies in its output's left columns: by the case's in_place, or by a pointer there.
 bool Trial::in_place(Operand input) const {
-  const auto bits = static_cast<unsigned>(case_->in_place);
-  return (input == Operand::kTopkIds && (bits & 1) != 0) || (input == Operand::kTopkWeights && (bits & 2) != 0);
+  const bool ids = input == Operand::kTopkIds;
+  if (!ids && input != Operand::kTopkWeights) return false;
+  const Layout& l = case_->of(input);
+  const Operand output = ids ? Operand::kOutIds : Operand::kOutWeights;
+  if (l.pointer == Pointer::kInto) return l.pointer_operand == output && l.pointer_bytes == 0;
+  const auto wanted = static_cast<unsigned>(ids ? InPlace::kIds : InPlace::kWeights);
+  return (static_cast<unsigned>(case_->in_place) & wanted) != 0;
 }
 
 // False where the matrix that the candidate is told of has no extent that could be memory.
