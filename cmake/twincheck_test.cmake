@@ -2,12 +2,12 @@
 find_package(GTest)
 include(GoogleTest)
 
-# GoogleTest's and the standard library's headers, compiled once.
+# GoogleTest's and the standard library's headers, compiled once; by an executable, for the flags of one.
 if(TWINCHECK_TESTS AND GTest_FOUND)
-  file(WRITE ${CMAKE_BINARY_DIR}/twincheck_pch.cpp "")
-  add_library(twincheck_test_pch OBJECT ${CMAKE_BINARY_DIR}/twincheck_pch.cpp)
-  target_link_libraries(twincheck_test_pch PUBLIC twincheck_options GTest::gtest)
-  target_precompile_headers(twincheck_test_pch PUBLIC <gtest/gtest.h> <array> <cstdint> <string> <vector>)
+  file(WRITE ${CMAKE_BINARY_DIR}/twincheck_pch.cpp "int main() {}\n")
+  add_executable(twincheck_test_pch ${CMAKE_BINARY_DIR}/twincheck_pch.cpp)
+  target_link_libraries(twincheck_test_pch PRIVATE twincheck_options GTest::gtest)
+  target_precompile_headers(twincheck_test_pch PRIVATE <gtest/gtest.h> <array> <cstdint> <string> <vector>)
 endif()
 
 function(twincheck_test name)
