@@ -22,22 +22,7 @@ Law no_shared_is_identity() {
               return session.report();
             }
             Outputs out;
-            if (!session.related(*literal, out, "no shared expert")) return session.report();
-            const std::vector<uint64_t>& weights = literal->literal[static_cast<std::size_t>(Operand::kTopkWeights)];
-            for (int64_t t = 0; t < c.tokens; ++t)
-              for (int64_t k = 0; k < c.top_k; ++k) {
-                const auto i = static_cast<std::size_t>(t * c.top_k + k);
-                const int64_t id = relate::id_at(*literal, t, k);
-                const auto bits = static_cast<uint32_t>(weights[i % weights.size()]);
-                if (out.ids[i] != id) {
-                  session.fail_id({*literal, out, t, k}, id, "the id that went in");
-                  return session.report();
-                }
-                if (out.weights[i] != bits) {
-                  session.fail_weight({*literal, out, t, k}, relate::show(bits, c.weights_dtype), "the weight that went in");
-                  return session.report();
-                }
-              }
+            if (session.related(*literal, out, "no shared expert")) relate::prefix_is_routed(session, *literal, out);
             return session.report();
           },
   };

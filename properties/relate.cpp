@@ -238,8 +238,23 @@ void refit(Case& c) {
   if (c.remap > 0) c.in_place = InPlace::kNone;
 }
 
+namespace {
+
+bool blindfolded = false;
+
+bool is_about_values(const Report& r) {
+  return r.verdict == Verdict::kFailed && (r.law == promise::kRoutedIds || r.law == promise::kAppendedIds ||
+                                           r.law == promise::kRoutedWeights || r.law == promise::kAppendedWeights);
+}
+
+}  // namespace
+
+Blindfold::Blindfold() { blindfolded = true; }
+Blindfold::~Blindfold() { blindfolded = false; }
+
 bool Session::judged(const Case& c, Outputs& out, std::string_view what) {
   Report r = check(c, candidate_, bench_, out);
+  if (blindfolded && is_about_values(r)) r = {};
   r.ids_compared += report_.ids_compared;
   r.weights_compared += report_.weights_compared;
   report_ = std::move(r);

@@ -85,6 +85,16 @@ struct Slots {
   int64_t token = 0, slot = 0;
 };
 
+// For tests of the laws: while one lives, the laws do not hear what check() says of the outputs' values. What they find
+// then, they find without the reference.
+class Blindfold {
+ public:
+  Blindfold();
+  ~Blindfold();
+  Blindfold(const Blindfold&) = delete;
+  Blindfold& operator=(const Blindfold&) = delete;
+};
+
 // The calls of one run of a law. A law ends with report() as soon as a member answers false.
 class Session {
  public:

@@ -13,16 +13,19 @@ namespace {
 
 // Wave, block and grid sizes and their neighbours; the larger, the more seldom.
 int64_t draw_tokens(Choices& choices, int64_t elements_a_token) {
-  static constexpr int64_t kNear[] = {1, 4, 8, 16, 32, 64, 128, 256}, kFar[] = {512, 1024, 2048}, kFarther[] = {4096, 8192};
+  static constexpr int64_t kSmall[] = {1, 2, 4, 8, 16, 32}, kNear[] = {32, 64, 128, 256}, kFar[] = {512, 1024, 2048};
+  static constexpr int64_t kFarther[] = {4096, 8192};
   constexpr int64_t kMostElements = int64_t{1} << 19;
-  const uint64_t kind = choices.below(4096);
-  int64_t tokens;
-  if (kind < 3840)
+  const uint64_t kind = choices.below(8192);
+  int64_t tokens = 65536;
+  if (kind < 6144)
+    tokens = kSmall[choices.below(std::size(kSmall))];
+  else if (kind < 8064)
     tokens = kNear[choices.below(std::size(kNear))];
-  else if (kind < 4076)
+  else if (kind < 8184)
     tokens = kFar[choices.below(std::size(kFar))];
-  else
-    tokens = kind < 4095 ? kFarther[choices.below(std::size(kFarther))] : 65536;
+  else if (kind < 8191)
+    tokens = kFarther[choices.below(std::size(kFarther))];
   tokens += choices.between(-1, 1);
   return std::clamp<int64_t>(tokens, 1, std::max<int64_t>(1, kMostElements / std::max<int64_t>(1, elements_a_token)));
 }

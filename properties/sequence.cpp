@@ -123,7 +123,7 @@ Law sequence() {
             }
             Case now = *first;
             Outputs out;
-            const int64_t steps = choices.between(3, 8);
+            const int64_t steps = choices.between(3, 6);
             for (int64_t i = 1; i <= steps; ++i) {
               const auto step = static_cast<Step>(choices.below(kSteps));
               const std::string what = fmt::format("{}, step {} of {}", kWords[static_cast<std::size_t>(step)], i, steps);
