@@ -114,6 +114,12 @@ __global__ void counted_barriers(int* out) {
   }
 }
 
+__global__ void barrier_of_those_left(int* all) {
+  if (threadIdx.x >= 10) return;
+  const int result = __syncthreads_and(1);
+  if (threadIdx.x == 0) *all = result;
+}
+
 struct Shuffled {
   int direct, up, down, exchanged;
 };
@@ -302,6 +308,10 @@ TEST_F(Barriers, CountAndCombinePredicates) {
   hipLaunchKernelGGL(counted_barriers, 1, 100, 0, nullptr, out);
   EXPECT_EQ(hipDeviceSynchronize(), hipSuccess);
   EXPECT_EQ(std::vector<int>(out, out + 5), (std::vector<int>{50, 0, 1, 1, 0}));
+  int all = 0;
+  hipLaunchKernelGGL(barrier_of_those_left, 1, 100, 0, nullptr, &all);
+  EXPECT_EQ(hipDeviceSynchronize(), hipSuccess);
+  EXPECT_EQ(all, 1);
 }
 
 TEST_F(Barriers, MayLieDeepInCalls) {

@@ -12,7 +12,7 @@ hipError_t check(const Launch& launch) {
     return hipErrorInvalidConfiguration;
   }
   if (block.x > kMaxBlockThreads || block.y > kMaxBlockThreads || block.z > kMaxBlockThreads ||
-      std::uint64_t{block.x} * block.y * block.z > kMaxBlockThreads) {
+      block.x * block.y * block.z > kMaxBlockThreads) {
     return hipErrorInvalidConfiguration;
   }
   if (std::uint64_t{grid.x} * block.x > 0xFFFF'FFFF || grid.y > kMaxGridYz || grid.z > kMaxGridYz) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <new>
 
 #include "control.h"
 
@@ -18,17 +19,25 @@ struct Shape {
 };
 thread_local Shape t_shape = {};
 
-ihipStream_t* legacy_stream(int device) {
-  static ihipStream_t* const streams = [] {
-    auto* s = new ihipStream_t[kMaxDevices]();
-    for (int d = 0; d < kMaxDevices; ++d) {
-      s[d].device = d;
-      s[d].legacy = s[d].blocking = true;
-    }
-    return s;
-  }();
-  return &streams[device];
+// Never destroyed: a static destructor elsewhere may still free its memory.
+template <class T>
+T& immortal() {
+  alignas(T) static unsigned char storage[sizeof(T)];
+  static T& object = *new (storage) T();
+  return object;
 }
+
+struct LegacyStreams {
+  ihipStream_t of_device[kMaxDevices];
+  LegacyStreams() : of_device() {
+    for (int d = 0; d < kMaxDevices; ++d) {
+      of_device[d].device = d;
+      of_device[d].legacy = of_device[d].blocking = true;
+    }
+  }
+};
+
+ihipStream_t* legacy_stream(int device) { return &immortal<LegacyStreams>().of_device[device]; }
 
 template <class Visit>
 void for_each_stream(Visit visit) {
@@ -77,10 +86,7 @@ void spoil(Capture& capture) { capture.spoiled = true; }
 
 }  // namespace
 
-State& state() {
-  static State* const s = new State;
-  return *s;
-}
+State& state() { return immortal<State>(); }
 
 int current_device() { return t_device; }
 void set_current_device(int device) { t_device = device; }

@@ -5,14 +5,14 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
-#include <unordered_set>
 #include <vector>
 
 #include "hip/hip_runtime.h"
@@ -60,6 +60,7 @@ struct Allocation {
   hipMemoryType type;
 };
 
+// Holds no heap memory while nothing is alive, so that a candidate library can be unloaded without a trace.
 struct State {
   std::atomic<std::uint64_t> order_seed{0};
   std::atomic<int> wave{64};
@@ -75,11 +76,11 @@ struct State {
   // Everything below is under the lock. Recursive: queued work that frees runs under it.
   std::recursive_mutex lock;
   std::map<std::uintptr_t, Allocation> allocations;
-  std::unordered_set<ihipStream_t*> streams;  // null streams apart
-  std::unordered_set<ihipEvent_t*> events;
-  std::unordered_set<ihipGraph*> graphs;
-  std::unordered_set<ihipGraphExec*> execs;
-  std::vector<std::shared_ptr<Capture>> active;
+  std::set<ihipStream_t*> streams;  // null streams apart
+  std::set<ihipEvent_t*> events;
+  std::set<ihipGraph*> graphs;
+  std::set<ihipGraphExec*> execs;
+  std::list<std::shared_ptr<Capture>> active;
   std::uint64_t sequence = 0;
   std::uint64_t interleaving = 0;  // state of the random choice between streams
   std::string fault;
@@ -150,7 +151,7 @@ struct ihipStream_t {
   bool legacy;    // a device's null stream
   bool blocking;  // waits for the legacy stream, and it for this
   unsigned flags;
-  std::deque<twincheck::hip_cpu::Queued> queue;
+  std::list<twincheck::hip_cpu::Queued> queue;
   std::shared_ptr<twincheck::hip_cpu::Capture> capture;
   std::vector<std::size_t> tail;  // of the capture: what the next node comes after
 };

@@ -14,9 +14,7 @@ void leave_capture(Capture& capture) {
     stream->tail.clear();
   }
   capture.streams.clear();
-  s.active.erase(
-      std::remove_if(s.active.begin(), s.active.end(), [&](const auto& active) { return active.get() == &capture; }),
-      s.active.end());
+  s.active.remove_if([&](const auto& active) { return active.get() == &capture; });
   s.captures = static_cast<int>(s.active.size());
 }
 
