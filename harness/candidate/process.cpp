@@ -148,17 +148,40 @@ void Process::kill() {
   reap(status);
 }
 
-uint64_t Process::resident_bytes() const {
-  char text[128];
-  const int file = open(fmt::format("/proc/{}/statm", id_).c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return 0;
-  const ssize_t n = read(file, text, sizeof text - 1);
+namespace {
+
+// The text of a file of /proc; empty where it cannot be read.
+std::string proc_text(pid_t id, const char* name) {
+  char text[1024];
+  const int file = open(fmt::format("/proc/{}/{}", id, name).c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  const ssize_t n = read(file, text, sizeof text);
   close(file);
-  if (n <= 0) return 0;
-  text[n] = 0;
+  return {text, n > 0 ? static_cast<std::size_t>(n) : 0};
+}
+
+}  // namespace
+
+uint64_t Process::resident_bytes() const {
   unsigned long long size = 0, resident = 0;
-  if (std::sscanf(text, "%llu %llu", &size, &resident) != 2) return 0;
+  if (std::sscanf(proc_text(id_, "statm").c_str(), "%llu %llu", &size, &resident) != 2) return 0;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+Process::Activity Process::activity() const {
+  Activity activity;
+  const std::string text = proc_text(id_, "stat");
+  // The second field is the program's name in parentheses, which may hold anything.
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return activity;
+  char state = 0;
+  unsigned long long user = 0, system = 0;
+  if (std::sscanf(text.c_str() + name_end + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu %llu", &state, &user,
+                  &system) != 3)
+    return activity;
+  activity.cpu_seconds = static_cast<double>(user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+  activity.busy = state == 'R' || state == 'D';
+  return activity;
 }
 
 uint64_t Process::output_bytes() const {

@@ -52,6 +52,13 @@ class Process {
 
   uint64_t resident_bytes() const;  // 0 where not known
 
+  // What it is doing: processor time so far, and whether it wants to run or waits for the disk (false: it sleeps).
+  struct Activity {
+    double cpu_seconds = 0;
+    bool busy = false;
+  };
+  Activity activity() const;
+
   // What it has printed. The text is the last few lines; it holds memory in proportion to what is kept, not to what was
   // printed, as long as somebody calls trim_output() now and then.
   uint64_t output_bytes() const;

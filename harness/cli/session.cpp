@@ -433,8 +433,9 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
     console_.line(fmt::format("  it printed {}, kept out of this log", bytes_text(run.printed_bytes)));
   if (run.stopped) {
     result.stopped = true;
-    console_.always(fmt::format("{}: stopped after {}", participant.info.name,
-                                fault(result.failures.size(), "kind of failure", "kinds of failures")));
+    console_.always(fmt::format("{}: stopped: {} in {} cases, of which {} hung", participant.info.name,
+                                fault(result.failures.size(), "kind of failure", "kinds of failures"),
+                                result.tally.totals.cases, result.tally.totals.count(Verdict::kHung)));
   }
   interrupted_ = run.interrupted;
   return !run.interrupted && !run.stopped;
@@ -555,8 +556,8 @@ void Session::summary() {
       console_.always(
           fmt::format("{}: the generated cases\n{}", participants_[i].info.name, distribution(r.generated.classes)));
   }
-  // The rate and the distribution are those of the generated cases where there are any: a corpus says little of either.
-  const Totals& shown = generated.cases > 0 ? generated : all;
+  // verify's rate and distribution are those of its generated cases where there are any: a corpus says little of either.
+  const Totals& shown = generated.cases > 0 && std::string_view(verb_) == "verify" ? generated : all;
   if (shown.cases == 0) return;
   console_.line(verdict_line(all));
   console_.always(rate_line(shown));

@@ -102,7 +102,8 @@ std::string failure_message(const Report& report, const Context& context, Style 
     text += fmt::format("  and {} more\n", wrong - static_cast<int64_t>(shown));
   if (!report.detail.empty()) text += indented(printable(report.detail), "  ");
   // After a death nobody has looked.
-  if (report.verdict == Verdict::kFailed || report.verdict == Verdict::kFlaky)
+  const bool looked = report.law != "no_crash" && report.law != "no_hang";
+  if (looked && (report.verdict == Verdict::kFailed || report.verdict == Verdict::kFlaky))
     text += fmt::format("  guards {}, inputs {}, {}\n", report.guards_intact ? "intact" : "damaged",
                         report.inputs_unchanged ? "unchanged" : "changed",
                         report.all_written ? "all slots written" : "not all slots written");
