@@ -37,18 +37,19 @@ enum class IdClass : uint8_t {
 inline constexpr int kIdClasses = 7;
 
 enum class ValueClass : uint8_t {
-  kRouter,     // in (0, 1]; topk_weights of two or more columns: softmax-like, a token's sum 1 before rounding
-  kBits,       // uniform bit patterns
-  kHalfway,    // halfway cases of each narrower conversion, and their neighbours
-  kSubnormal,  // subnormals and the smallest normals, both signs
-  kNan,        // NaNs of every kind of payload and sign among numbers
-  kInfinite,   // infinities and the largest finite values among numbers
-  kZero,       // +0 and -0
-  kSpread,     // uniform over [-110, 110]
-  kNearZero,   // clustered at 0, as logits are
-  kSpecials,   // the special values of the dtype, cycling through the positions, starting at seed
+  kRouter,       // in (0, 1]; topk_weights of two or more columns: softmax-like, a token's sum 1 before rounding
+  kBits,         // uniform bit patterns
+  kHalfway,      // halfway cases of each narrower conversion, and their neighbours
+  kSubnormal,    // subnormals and the smallest normals, both signs
+  kNan,          // NaNs of every kind of payload and sign among numbers
+  kInfinite,     // infinities and the largest finite values among numbers
+  kZero,         // +0 and -0
+  kSpread,       // uniform over [-110, 110]
+  kNearZero,     // clustered at 0, as logits are
+  kSpecials,     // the special values of the dtype, cycling through the positions, starting at seed
+  kConsecutive,  // the bit patterns from seed on, one after another, as a sweep has them
 };
-inline constexpr int kValueClasses = 10;
+inline constexpr int kValueClasses = 11;
 
 // Which half of in-place: bit 0, topk_ids is the left part of out_ids; bit 1, topk_weights that of out_weights. Such an
 // input has no buffer of its own: its own pointer is the output's (offset and place are the output's too), and so is its row

@@ -105,15 +105,15 @@ IdClass draw_id_class(Choices& choices, bool wide) {
 
 ValueClass draw_value_class(Choices& choices, int32_t source) {
   using enum ValueClass;
-  static constexpr ValueClass kForWeights[] = {kRouter, kRouter,  kRouter,   kRouter,    kBits, kBits,
-                                               kBits,   kHalfway, kHalfway,  kSubnormal, kNan,  kInfinite,
-                                               kZero,   kSpread,  kNearZero, kSpecials};
-  static constexpr ValueClass kForLogits[] = {kNearZero, kNearZero,  kNearZero, kNearZero, kSpread, kSpread,
-                                              kSpread,   kSpread,    kZero,     kRouter,   kBits,   kHalfway,
-                                              kInfinite, kSubnormal, kNan,      kSpecials};
-  static constexpr ValueClass kForGate[] = {kNearZero, kNearZero, kNearZero, kNearZero, kNearZero, kNearZero,
-                                            kRouter,   kRouter,   kZero,     kSpread,   kBits,     kSubnormal,
-                                            kHalfway,  kInfinite, kSpecials, kNan};
+  static constexpr ValueClass kForWeights[] = {kRouter,      kRouter,  kRouter,   kRouter,    kBits, kBits,
+                                               kConsecutive, kHalfway, kHalfway,  kSubnormal, kNan,  kInfinite,
+                                               kZero,        kSpread,  kNearZero, kSpecials};
+  static constexpr ValueClass kForLogits[] = {kNearZero, kNearZero,  kNearZero,    kNearZero, kSpread, kSpread,
+                                              kSpread,   kZero,      kConsecutive, kRouter,   kBits,   kHalfway,
+                                              kInfinite, kSubnormal, kNan,         kSpecials};
+  static constexpr ValueClass kForGate[] = {kNearZero, kNearZero, kNearZero,    kNearZero, kNearZero, kZero,
+                                            kRouter,   kRouter,   kConsecutive, kSpread,   kBits,     kSubnormal,
+                                            kHalfway,  kInfinite, kSpecials,    kNan};
   if (source == TWINCHECK_LOGITS) return pick(choices, kForLogits);
   return source == TWINCHECK_GATE ? pick(choices, kForGate) : pick(choices, kForWeights);
 }
@@ -622,7 +622,7 @@ class Spoiler {
     const Matrix m = implied_matrix_of(case_, o);
     const int64_t own = rows ? m.rows : m.cols;
     const int64_t sizes[] = {
-        own + (own < kMaxInt64 ? 1 : -1), std::max<int64_t>(own - 1, 0), 0, 1, own / 2, int64_t{1} << 40};
+        own + (own < kMaxInt64 ? 1 : -1), std::max<int64_t>(own, 1) - 1, 0, 1, own / 2, int64_t{1} << 40};
     int64_t size = pick(choices_, sizes);
     const bool allowed = size == own || (o == Operand::kShared && !rows && (size == 1 || size == case_.shared));
     if (allowed) size = std::clamp<int64_t>(std::max(own, case_.shared), 1, int64_t{1} << 40) + 1;

@@ -244,6 +244,7 @@ uint32_t value_bits(uint64_t h) {
       // +-4 at most, each halving of the magnitude as likely as the next, down to 2^-5.
       return sign | narrow(kDtype, unit(h << 1) * std::bit_cast<float>((0x7fu + 2 - static_cast<uint32_t>(h & 7)) << 23));
     case ValueClass::kSpecials:
+    case ValueClass::kConsecutive:
       break;
   }
   return 0;
@@ -299,7 +300,10 @@ void fill_values(ValueClass values, bool routed, uint64_t seed, uint64_t key, ui
         dst[i] = static_cast<Element>(list[which]);
         if (++which == kSpecials) which = 0;
       }
+      return;
     }
+    case ValueClass::kConsecutive:
+      for (uint64_t i = 0; i < count; ++i) dst[i] = static_cast<Element>(seed + begin + i);
   }
 }
 

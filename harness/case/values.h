@@ -13,7 +13,7 @@ namespace twincheck {
 inline constexpr std::array<std::string_view, kIdClasses> kIdClassNames{"distinct",  "duplicates", "padding", "some_padding",
                                                                         "sentinels", "limits",     "large"};
 inline constexpr std::array<std::string_view, kValueClasses> kValueClassNames{
-    "router", "bits", "halfway", "subnormal", "nan", "infinite", "zero", "spread", "near_zero", "specials"};
+    "router", "bits", "halfway", "subnormal", "nan", "infinite", "zero", "spread", "near_zero", "specials", "consecutive"};
 
 // Writes rows [first, first + rows) of an input, tight (cols elements a row, element size of its dtype), at `dst`.
 // cols and dtype are those of implied_matrix_of; element (r, c) is a pure function of the case, the operand, r and c, so a

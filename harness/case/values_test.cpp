@@ -356,6 +356,13 @@ TEST(ValueClasses, KeepTheirPromises) {
   }
 }
 
+TEST(ConsecutiveValues, AreThePatternsFromTheSeedOn) {
+  Case c = case_of(ValueClass::kConsecutive, Dtype::kBf16);
+  c.seed = 0x1fffe;
+  const auto weights = filled(c, Operand::kTopkWeights);
+  for (std::size_t i = 0; i < weights.size(); ++i) ASSERT_EQ(weights[i], (0xfffe + i) & 0xffff);
+}
+
 TEST(Specials, StartAtTheSeedAndCycle) {
   for (const Dtype dtype : kFloats) {
     const auto list = specials(dtype);
