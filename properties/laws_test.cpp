@@ -137,7 +137,8 @@ TEST_P(EveryLaw, HoldsOverSeeds) {
 }
 
 TEST_P(EveryLaw, HoldsForShrinkingChoices) {
-  const auto& [law, right] = GetParam();
+  const Law* law = std::get<0>(GetParam());
+  const Right* right = std::get<1>(GetParam());
   const Candidate candidate = right->candidate();
   Bench bench;
   const bool held = rc::check(fmt::format("{} for {}", law->name, right->name), [&] {
