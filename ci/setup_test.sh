@@ -54,9 +54,9 @@ not() { ! "$@"; }
 ended_in() { [[ $status == "$1" ]]; }
 log_empty() { [[ ! -s $work/log ]]; }
 
-required="g++ cmake ninja-build libeigen3-dev libgtest-dev libgmock-dev libcli11-dev libfmt-dev nlohmann-json3-dev"
+required="g++ cmake ninja-build libeigen3-dev libgtest-dev libgmock-dev librapidcheck-dev libcli11-dev libfmt-dev nlohmann-json3-dev"
 required+=" libboost-context-dev libmpfr-dev"
-optional="librapidcheck-dev lld ccache clang libclang-rt-dev clang-format-14 shellcheck hipcc libamdhip64-dev rocm-device-libs"
+optional="lld ccache clang libclang-rt-dev clang-format-14 shellcheck hipcc libamdhip64-dev rocm-device-libs"
 
 machine 1000 "$required $optional" none
 run test
@@ -71,7 +71,7 @@ expect "root: says what it installs" said "installing $required"
 expect "root: updates the lists first" logged "update"
 expect "root: installs the required, asking nothing, without recommended packages" \
   logged "install -y --no-install-recommends $required"
-expect "root: installs what only tests want" logged "install -y --no-install-recommends .*librapidcheck-dev"
+expect "root: installs what only tests want" logged "install -y --no-install-recommends .*libclang-rt-dev"
 run test
 expect "root, again: nothing is missing any more" test -z "$output"
 
