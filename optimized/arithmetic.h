@@ -11,13 +11,14 @@
 
 #include "optimized/plan.h"
 
-// Before a loop of a few iterations, all known to the compiler; and before one whose unrolling would only cost registers.
-#if defined(__clang__) || defined(__CUDACC__)
+// Before a loop of a few iterations, all known to the compiler, and before one whose unrolling would only cost registers. On
+// the CPU either would only take the compiler's time.
+#if defined(__HIP_PLATFORM_TWINCHECK_CPU__)
+#define TWINCHECK_UNROLL
+#define TWINCHECK_ROLLED
+#else
 #define TWINCHECK_UNROLL _Pragma("unroll")
 #define TWINCHECK_ROLLED _Pragma("unroll 1")
-#else
-#define TWINCHECK_UNROLL _Pragma("GCC unroll 8")
-#define TWINCHECK_ROLLED _Pragma("GCC unroll 1")
 #endif
 
 namespace twincheck::optimized {
