@@ -95,20 +95,24 @@ void append_shared(const AppendArgs& a, Expected& out) {
   }
 }
 
+template <typename Bits>
+void widen_row(const View<Bits>& matrix, int64_t t, const Format& f, std::vector<double>& row) {
+  row.resize(static_cast<std::size_t>(matrix.cols()));
+  for (int64_t i = 0; i < matrix.cols(); ++i) row[static_cast<std::size_t>(i)] = widen(f, matrix.coeff(t, i));
+}
+
 template <typename Bits, typename HiddenBits>
 void append_gate(const AppendArgs& a, Expected& out) {
   const View<HiddenBits> hidden = view<HiddenBits>(a.hidden), gate = view<HiddenBits>(a.gate);
   const Format from = format_of(Dtype{a.hidden.dtype});
-  const bool needed = out.rows > 0 && a.num_shared > 0;
-  thread_local std::vector<double> row, gate_row;  // kept: a case has many rows, and a run many cases
-  const auto widen_row = [&](const View<HiddenBits>& from_matrix, int64_t t, std::vector<double>& to) {
-    to.resize(static_cast<std::size_t>(from_matrix.cols()));
-    for (int64_t i = 0; i < from_matrix.cols(); ++i) to[static_cast<std::size_t>(i)] = widen(from, from_matrix.coeff(t, i));
-  };
-  if (needed) widen_row(gate, 0, gate_row);
+  const Dtype to = Dtype{a.out_weights.dtype};
+  const bool promised = a.hidden.cols < kUnpromisedHidden;
+  thread_local std::vector<double> row, gate_row;  // a case has many rows, and a run many cases
+  if (promised && out.rows > 0 && a.num_shared > 0) widen_row(gate, 0, from, gate_row);
   append_weights<Bits>(a, true, out, [&](int64_t t, int64_t) {
-    widen_row(hidden, t, row);
-    return gate_interval(row, gate_row, a.scale, Dtype{a.out_weights.dtype});
+    if (!promised) return unpromised(to);
+    widen_row(hidden, t, from, row);
+    return gate_interval(row, gate_row, a.scale, to);
   });
 }
 

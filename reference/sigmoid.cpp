@@ -18,8 +18,7 @@ thread_local uint64_t fallbacks = 0;
 using Side = int;
 constexpr Side kLow = -1, kMiddle = 0, kHigh = 1;
 
-constexpr double kUnit = 0x1p-24;                // of f32
-constexpr std::ptrdiff_t kUnpromised = 1 << 22;  // hidden sizes from here on carry no promise
+constexpr double kUnit = 0x1p-24;  // of f32
 constexpr double kLargestF32 = 0x1.fffffep127;
 double absolute_tolerance(double scale) { return 0x1p-126 * std::max(1.0, scale); }
 
@@ -32,8 +31,6 @@ Weight interval(Weight::Kind kind, const Format& f, float scale, uint32_t low, u
 Weight any_nan(const Format& f) { return {Weight::Kind::kNan, quiet_nan(f), quiet_nan(f)}; }
 
 Weight zero() { return {Weight::Kind::kRange, 0, 0}; }
-
-Weight anything(const Format& f) { return {Weight::Kind::kRangeOrNan, f.sign | f.infinity, f.infinity}; }
 
 // Where the dot product need not be a number.
 Weight any_sigmoid_or_nan(const Format& f, float scale) {
@@ -135,7 +132,7 @@ uint32_t sigmoid_correctly_rounded(double logit, float scale, Dtype out) {
 Weight gate_interval(std::span<const double> hidden, std::span<const double> gate, float scale, Dtype out) {
   const Format f = format_of(out);
   const std::size_t size = hidden.size();
-  if (size >= kUnpromised) return anything(f);
+  if (size >= kUnpromisedHidden) return unpromised(out);
   bool finite = true;
   for (std::size_t i = 0; i < size; ++i) {
     if (std::isnan(hidden[i]) || std::isnan(gate[i])) return any_nan(f);
@@ -196,7 +193,7 @@ uint32_t sigmoid_correctly_rounded(double logit, float scale) {
 
 template <const Format& f>
 Weight gate_interval(std::span<const double> hidden, std::span<const double> gate, float scale, Dtype out) {
-  if (hidden.size() >= kUnpromised) return anything(f);
+  if (hidden.size() >= kUnpromisedHidden) return unpromised(out);
   const auto size = static_cast<Eigen::Index>(hidden.size());
   const Eigen::Map<const Eigen::VectorXd> h(hidden.data(), size), g(gate.data(), size);
   const double dot = h.dot(g);
@@ -222,6 +219,11 @@ Weight gate_interval(std::span<const double> hidden, std::span<const double> gat
 }
 
 }  // namespace
+
+Weight unpromised(Dtype out) {
+  const Format f = format_of(out);
+  return {Weight::Kind::kRangeOrNan, f.sign | f.infinity, f.infinity};
+}
 
 Weight sigmoid_interval(double logit, float scale, Dtype out) {
   if (out == Dtype::kF32) return sigmoid_interval<kF32>(logit, scale);

@@ -23,9 +23,13 @@ Weight sigmoid_interval(double logit, float scale, Dtype out);
 // RNE(sigmoid(logit) * scale): what an error in ulp is counted from. A NaN for a NaN logit.
 uint32_t sigmoid_correctly_rounded(double logit, float scale, Dtype out);
 
+// From this hidden size on, nothing is promised of a gate's weight: any number, and any NaN.
+inline constexpr int64_t kUnpromisedHidden = int64_t{1} << 22;
+Weight unpromised(Dtype out);
+
 // sigmoid(hidden . gate) * scale, the dot product summed in f32 in any order. The elements are f32, bf16 or f16 values
 // widened exactly; the spans are of equal length H >= 1. kNan where an element is NaN; kRangeOrNan where one is infinite or
-// the sum may leave f32, and over everything where H >= 2^22.
+// the sum may leave f32; unpromised() where H >= kUnpromisedHidden.
 Weight gate_interval(std::span<const double> hidden, std::span<const double> gate, float scale, Dtype out);
 
 // How often double could not decide, on this thread, since it started.
