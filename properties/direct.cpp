@@ -74,7 +74,8 @@ void Buffers::write_inputs(const Case& c) {
     Part& p = parts_[i];
     p.dense.resize(p.bytes);
     const Matrix m = implied_matrix_of(c, o);
-    if (p.bytes > 0) fill(c, o, 0, m.rows, p.dense.data());
+    if (p.bytes == 0) continue;
+    fill(c, o, 0, m.rows, p.dense.data());
     std::memcpy(p.memory + kGuard, p.dense.data(), p.bytes);
   }
 }
@@ -87,7 +88,7 @@ std::string Buffers::changed() const {
       if (p.memory[b] != painted_) return fmt::format("{}: a byte before it changed", name);
       if (p.memory[kGuard + p.bytes + b] != painted_) return fmt::format("{}: a byte behind it changed", name);
     }
-    if (i < kInputs && std::memcmp(p.memory + kGuard, p.dense.data(), p.bytes) != 0)
+    if (i < kInputs && p.bytes > 0 && std::memcmp(p.memory + kGuard, p.dense.data(), p.bytes) != 0)
       return fmt::format("{}: an element changed", name);
   }
   return {};
