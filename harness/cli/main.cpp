@@ -129,7 +129,6 @@ int run(int argc, char** argv) {
   CLI::App app{"Judges kernels that append shared experts to MoE top-k output against a plain reference."};
   app.set_help_flag("-h,--help", "this help");
   app.set_version_flag("--version", "twincheck " TWINCHECK_VERSION);
-  app.require_subcommand(1);
   app.footer(
       "Exit status: 1 if anything failed, crashed, hung or was flaky; 2 for wrong usage, an absent platform or library,\n"
       "malformed input, or where nothing was compared; 130 if interrupted; otherwise 0. `twincheck VERB --help` says more.");
@@ -160,10 +159,20 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::string_view what = e.what();
-    while (!what.empty() && what.back() == '\n') what.remove_suffix(1);
+    std::string what = e.what();
+    if (chosen == nullptr && argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+      what = fmt::format("'{}' is no verb, expected ", argv[1]);
+      for (const Verb& verb : kVerbs) what += fmt::format("{}{}", &verb == kVerbs.data() ? "" : ", ", verb.name);
+    }
+    while (!what.empty() && what.back() == '\n') what.pop_back();
     const std::string verb = chosen != nullptr ? std::string(" ") + chosen->name : "";
     fmt::print(stderr, "twincheck: {}; see `twincheck{} --help`\n", what, verb);
+    return kUnusable;
+  }
+  if (chosen == nullptr) {
+    std::string verbs;
+    for (const Verb& verb : kVerbs) verbs += fmt::format("{}{}", verbs.empty() ? "" : ", ", verb.name);
+    fmt::print(stderr, "twincheck: no verb given, expected {}; see `twincheck --help`\n", verbs);
     return kUnusable;
   }
   struct sigaction action {};

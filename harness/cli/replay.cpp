@@ -60,20 +60,20 @@ Report report_of(const Worker::Outcome& outcome, double timeout) {
 }
 
 void show(const Item& item, const Report& report, const Outputs& outputs, const std::string& output,
-          const std::string& origin, const Participant& participant, const Options& options, Console& console) {
+          const std::string& origin, const std::string& command, const Participant& participant, Console& console) {
   std::string shown = fmt::format("{}\n  {}\n", text(item.c).substr(0, 4000), description(item.c));
   shown += fmt::format("  expected status {}, got {}\n", name(report.expected_status),
                        report.verdict == Verdict::kCrashed || report.verdict == Verdict::kHung ? "none"
                        : std::string(word(kStatusNames, report.got_status)) == "?"
                            ? fmt::format("{}", report.got_status)
                            : std::string(word(kStatusNames, report.got_status)));
-  shown += matrices(item.c, outputs, console.style());
+  if (!outputs.ids.empty()) shown += matrices(item.c, outputs, console.style());
   if (is_bad(report.verdict)) {
     Context context;
     context.candidate = participant.info.name;
     context.origin = origin;
     context.output = output;
-    context.replay = replay_command(participant, options, item);
+    context.replay = command;
     console.always(shown + failure_message(report, context, console.style()));
     return;
   }
@@ -113,7 +113,12 @@ int replay(const Options& options) {
       // In a sequence another call would change what follows.
       if (!died && list.items.size() == 1) outputs = outputs_from(worker.ask("1" + to_bytes(item)).answer);
       const std::string output = died ? outcome.output : is_bad(report.verdict) ? worker.output_tail() : "";
-      show(item, report, outputs, output, list.origins[i], participant, options, console);
+      // What came before in a file may be what it takes.
+      const std::string origin = list.origins[i];
+      const std::string file = origin.substr(0, origin.rfind(':'));
+      const std::string command = file == origin || file.empty() ? replay_command(participant, options, item)
+                                                                 : replay_command(participant, options, file);
+      show(item, report, outputs, output, origin, command, participant, console);
     }
     console.always(fmt::format("{}: {} of {} cases: {}; {} output elements compared", participant.info.name, totals.cases,
                                list.items.size(), verdict_line(totals), totals.elements()));

@@ -300,6 +300,10 @@ std::string replay_command(const Participant& participant, const Options& option
   return command + " '" + words + "'";
 }
 
+std::string replay_command(const Participant& participant, const Options& options, const std::string& file) {
+  return replay_prefix(participant, options) + " " + shell_word(file);
+}
+
 std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
                          std::span<const Item> sequence, std::string_view message) {
   if (folder.empty()) return {};
@@ -453,7 +457,7 @@ void Session::told(const Participant& participant, Result& result, const Failure
   const std::string path = save_failure(options_.save, participant, failure.item.law, sequence, plain);
   result.saved.push_back(path);
   if ((!failure.sequence.empty() || context.replay.empty()) && !path.empty()) {
-    context.replay = replay_prefix(participant, options_) + " " + shell_word(path);
+    context.replay = replay_command(participant, options_, path);
     if (failure.sequence.size() > 1)
       context.notes.push_back(fmt::format("the sequence that leads to it has {} cases", failure.sequence.size()));
   }

@@ -54,8 +54,10 @@ Limits limits_of(const Options& options);
 // Judges items by their laws, in a worker.
 MakeJudge judge_of(const Participant& participant, const Options& options);
 
-// The command that replays a case: what a failure message ends with.
+// The command that replays a case, or a file: what a failure message ends with. Empty where a case's text is too long for a
+// command line.
 std::string replay_command(const Participant& participant, const Options& options, const Item& item);
+std::string replay_command(const Participant& participant, const Options& options, const std::string& file);
 
 // Writes a *.case file with the law and the message as comments into the folder, which is created. Its name tells candidate,
 // law and contents. Returns its path; empty, with a line on stderr, where it cannot be written.

@@ -1,0 +1,372 @@
+// The program as people meet it: its words, its files, its exit statuses.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <thread>
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kProgram = TWINCHECK_PROGRAM;
+const std::string kLibraries = TWINCHECK_TEST_LIBRARIES;
+const std::string kIndependent = kLibraries + "/libcandidate_independent.so";
+const std::string kTampering = kLibraries + "/libcandidate_tampering.so";
+
+struct Ran {
+  int status;       // exit status
+  std::string out;  // standard output
+  std::string err;  // standard error
+};
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A folder of a test's own, the current one of what it runs.
+class Cli : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    folder_ = fs::temp_directory_path() / ("twincheck_cli_test." + std::to_string(getpid()) + "." + test->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // `environment` as for env(1).
+  Ran run(const std::string& arguments, const std::string& environment = "") {
+    const std::string command = "cd '" + folder_.string() + "' && env " + environment + " '" + kProgram + "' " + arguments +
+                                " >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
+  }
+
+  // Fails unless it ends in 2 with one line on standard error that holds `words`.
+  void expect_unusable(const std::string& arguments, const std::string& words, const std::string& environment = "") {
+    const Ran r = run(arguments, environment);
+    EXPECT_EQ(r.status, 2) << arguments << "\n" << r.out << r.err;
+    EXPECT_NE(r.err.find(words), std::string::npos) << arguments << "\n" << r.err;
+    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
+  }
+
+  void write(const std::string& name, const std::string& text) {
+    fs::create_directories((folder_ / name).parent_path());
+    std::ofstream(folder_ / name) << text;
+  }
+
+  fs::path folder_;
+};
+
+bool has(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
+
+std::string replay_line(const std::string& out) {
+  std::smatch match;
+  return std::regex_search(out, match, std::regex("replay: twincheck (replay .*)")) ? match[1].str() : "";
+}
+
+const std::string kQuick = "--no-corpus --law equals_reference --seed 5eed --cases 2000 ";
+
+TEST_F(Cli, HelpIsThereForEveryVerb) {
+  const Ran all = run("--help");
+  EXPECT_EQ(all.status, 0);
+  for (const std::string verb : {"gate", "verify", "replay", "shrink", "list"}) {
+    EXPECT_TRUE(has(all.out, verb));
+    const Ran r = run(verb + " --help");
+    EXPECT_EQ(r.status, 0) << verb;
+    EXPECT_TRUE(has(r.out, "Examples:")) << verb;
+    EXPECT_TRUE(has(r.out, "--candidate")) << verb;
+  }
+  EXPECT_EQ(run("--version").status, 0);
+}
+
+TEST_F(Cli, WrongUsageEndsInTwo) {
+  expect_unusable("", "no verb given, expected gate, verify,");
+  expect_unusable("frobnicate", "'frobnicate' is no verb, expected gate, verify,");
+  expect_unusable("verify --frobnicate", "--frobnicate");
+  expect_unusable("verify --cases many", "--cases: found 'many'");
+  expect_unusable("verify --cases -1", "--cases: found '-1'");
+  expect_unusable("verify --seed xyz", "--seed: found 'xyz'");
+  expect_unusable("verify --seconds 0", "--seconds: found '0'");
+  expect_unusable("verify --jobs 0", "--jobs: found '0'");
+  expect_unusable("verify --shard 3", "--shard: found '3'");
+  expect_unusable("verify --shard 4/3", "--shard: found '4/3'");
+  expect_unusable("verify --timeout nan", "--timeout: found 'nan'");
+  expect_unusable("verify --platform tpu", "tpu");
+  expect_unusable("verify --tier huge", "huge");
+  expect_unusable("verify --memory-limit 0", "--memory-limit: found '0'");
+  expect_unusable("verify --max-unsupported 101", "--max-unsupported: found '101'");
+  expect_unusable("verify --law nonsense", "there is no law 'nonsense'");
+  expect_unusable("verify --corpus /nowhere", "/nowhere is not a folder");
+  expect_unusable("replay", "required");
+}
+
+TEST_F(Cli, AnAbsentLibraryOrPlatformEndsInTwo) {
+  expect_unusable("verify --candidate ./nothing.so", "./nothing.so: no such file");
+  expect_unusable("verify --candidate libnothing.so", "TWINCHECK_PATH");
+  expect_unusable("verify --candidate " + kLibraries + "/libcandidate_bad_no_symbols.so", "exports no twincheck_abi");
+  expect_unusable("verify --candidate " + kLibraries + "/libcandidate_bad_version.so", "version 2 of the ABI");
+  expect_unusable("verify --candidate " + kLibraries + "/libcandidate_bad_dies_at_load.so", "SIGABRT");
+  if (!has(run("list").out, "hip    here"))
+    expect_unusable("verify --platform hip", "needs the platform hip, which is not here");
+  if (!has(run("list").out, "cuda   here"))
+    expect_unusable("gate --platform cuda", "needs the platform cuda, which is not here");
+}
+
+TEST_F(Cli, MalformedCasesAreShownWithLineAndColumn) {
+  expect_unusable("replay 'append source=nonsense'", "column ");
+  expect_unusable("replay nonsense", "'nonsense' is neither a file nor a case");
+  write("bad.case", "# a comment\nappend source=constant tokens=1 top_k=1 shared=1\nappend source=constant tokens=x\n");
+  expect_unusable("replay bad.case", "bad.case:3:");
+  expect_unusable("shrink bad.case", "bad.case:3:");
+  write("corpus/edges/bad.case", "append tokens\n");
+  expect_unusable("verify --corpus corpus --candidate " + kIndependent, "bad.case:1:");
+  write("empty.case", "# nothing\n");
+  expect_unusable("replay empty.case", "no case in the files given");
+}
+
+TEST_F(Cli, ListSaysWhatIsHere) {
+  const Ran r = run("list --candidate " + kIndependent);
+  EXPECT_EQ(r.status, 0) << r.err;
+  EXPECT_TRUE(has(r.out, "cpu    here"));
+  EXPECT_TRUE(has(r.out, "equals_reference"));
+  EXPECT_TRUE(has(r.out, "independent.plain"));
+  for (const std::string platform : {"hip", "cuda"})
+    EXPECT_TRUE(std::regex_search(r.out, std::regex(platform + " +(here|not here: [^\n]+)"))) << r.out;
+}
+
+TEST_F(Cli, ARightCandidatePasses) {
+  const Ran r = run("verify " + kQuick + "--candidate " + kIndependent);
+  EXPECT_EQ(r.status, 0) << r.out << r.err;
+  EXPECT_TRUE(has(r.out, "seed 0x5eed"));
+  EXPECT_TRUE(has(r.out, kIndependent));
+  EXPECT_TRUE(std::regex_search(r.out, std::regex("\n2000 cases in [0-9.]+ s, [0-9]+ cases/s\n"))) << r.out;
+  EXPECT_TRUE(std::regex_search(r.out, std::regex("mean [0-9.]+ output elements a case; sources: constant [0-9.]+ %")));
+  EXPECT_TRUE(has(r.out, "PASSED: independent.plain is right in 2000 cases"));
+  EXPECT_FALSE(has(r.out, "\x1b")) << "no colours in a file";
+}
+
+TEST_F(Cli, TheSeedDecidesTheCases) {
+  const std::string broken = "TAMPER=flip_appended_weight";
+  const std::string common =
+      "verify --no-corpus --law equals_reference --jobs 1 --cases 300 --save '' --candidate " + kTampering;
+  const std::string first = replay_line(run(common + " --seed 0x12", broken).out);
+  EXPECT_NE(first, "");
+  EXPECT_EQ(first, replay_line(run(common + " --seed 12", broken).out));
+  EXPECT_NE(first, replay_line(run(common + " --seed 13", broken).out));
+  // Where none is given, verify takes another each time and prints it.
+  const std::string a = run(common, broken).out, b = run(common, broken).out;
+  EXPECT_NE(a.substr(0, a.find('\n')), b.substr(0, b.find('\n')));
+}
+
+TEST_F(Cli, AFailureEndsInACommandThatReplaysIt) {
+  const std::string broken = "TAMPER=flip_appended_weight";
+  const Ran r = run("verify " + kQuick + "--candidate " + kTampering, broken);
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(
+      std::regex_search(r.out, std::regex("FAIL tampering.flip_appended_weight   law=appended_weights   generated case"
+                                          " [0-9]+ of seed 0x5eed\n  out_weights\\[token=[0-9]+\\]\\[slot=[0-9]+, "
+                                          "shared [0-9]+\\]  expected .*  got .*    [0-9]+ of [0-9]+ weights, 0 of")))
+      << r.out;
+  EXPECT_TRUE(has(r.out, "FAILED: tampering.flip_appended_weight is wrong"));
+  const std::string line = replay_line(r.out);
+  ASSERT_NE(line, "");
+  const Ran again = run(line, broken);
+  EXPECT_EQ(again.status, 1);
+  EXPECT_TRUE(has(again.out, "law=appended_weights")) << again.out;
+  const Ran right = run(line);
+  EXPECT_EQ(right.status, 0) << right.out;
+}
+
+TEST_F(Cli, FailuresAreSavedSmallAndTriedFirstNextTime) {
+  const std::string broken = "TAMPER=wrong_routed_id";
+  EXPECT_EQ(run("verify " + kQuick + "--candidate " + kTampering, broken).status, 1);
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder_ / "twincheck-failures")) files.push_back(entry.path());
+  ASSERT_EQ(files.size(), 1u);
+  const std::string text = contents(files[0]);
+  EXPECT_TRUE(has(text, "# law: equals_reference\n")) << text;
+  EXPECT_TRUE(has(text, "law=routed_ids"));
+  EXPECT_TRUE(has(text, "\nappend source=constant tokens=1 top_k=1 shared=0\n")) << "shrunk: " << text;
+  const Ran next =
+      run("verify --cases 8 --law equals_reference --corpus twincheck-failures --candidate " + kTampering, broken);
+  EXPECT_EQ(next.status, 1);
+  EXPECT_TRUE(has(next.out, "1 saved failures")) << next.out;
+  EXPECT_TRUE(has(next.out, "law=routed_ids   twincheck-failures/")) << next.out;
+  EXPECT_EQ(run("replay --candidate " + kTampering + " twincheck-failures/*.case", broken).status, 1);
+  EXPECT_EQ(run("replay --candidate " + kTampering + " twincheck-failures/*.case").status, 0);
+}
+
+TEST_F(Cli, ASavedSequenceLeadsToAFlakyFailureAgain) {
+  for (const std::string name : {"cached_by_shape", "one_in_500", "stale_rows", "cached_by_pointer"}) {
+    const std::string broken = "TAMPER=" + name;
+    const Ran r = run("verify " + kQuick + "--jobs 1 --save saved --candidate " + kTampering, broken);
+    EXPECT_EQ(r.status, 1) << name;
+    EXPECT_TRUE(has(r.out, "FLAKY tampering." + name)) << r.out;
+    EXPECT_TRUE(has(r.out, "did not repeat alone in a fresh process, but after others"));
+    const Ran again = run(replay_line(r.out), broken);
+    EXPECT_EQ(again.status, 1) << name << "\n" << again.out;
+    EXPECT_TRUE(has(again.out, "failed 1")) << again.out;
+    fs::remove_all(folder_ / "saved");
+  }
+}
+
+TEST_F(Cli, ShrinkKeepsTheBrokenLaw) {
+  const std::string large =
+      "'append source=weights tokens=4096 top_k=9 shared=3 weights_dtype=bf16 base_id=300 seed=0x77 topk_ids.row_stride=20 "
+      "out_ids.offset=3'";
+  for (const auto& [name, law] : {std::pair{"flip_appended_weight", "appended_weights"},
+                                  {"gap_topk_ids", "gaps"},
+                                  {"guard_after_out_ids", "guards"},
+                                  {"sigsegv", "no_crash"}}) {
+    const auto start = std::chrono::steady_clock::now();
+    const Ran r = run("shrink --seconds 2 --candidate " + kTampering + " " + large, std::string("TAMPER=") + name);
+    EXPECT_EQ(r.status, 1) << r.out << r.err;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+    EXPECT_TRUE(has(r.out, std::string("law=") + law)) << r.out;
+    std::smatch match;
+    const std::string line = replay_line(r.out);
+    ASSERT_TRUE(std::regex_search(line, match, std::regex("tokens=([0-9]+) top_k=([0-9]+) shared=([0-9]+)"))) << r.out;
+    EXPECT_LE(std::stoi(match[1]), 4) << line;
+    EXPECT_LE(std::stoi(match[2]) + std::stoi(match[3]), 12) << line;
+    EXPECT_EQ(run(line, std::string("TAMPER=") + name).status, 1) << line;
+  }
+  const Ran right = run("shrink --candidate " + kTampering + " " + large);
+  EXPECT_EQ(right.status, 0);
+  EXPECT_TRUE(has(right.out, "nothing to shrink")) << right.out;
+}
+
+TEST_F(Cli, ReplayShowsBothMatricesAndMarksTheDifference) {
+  const std::string arguments =
+      "replay --candidate " + kTampering + " append source=constant tokens=2 top_k=1 shared=2 base_id=7";
+  const Ran wrong = run(arguments, "TAMPER=wrong_appended_id");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(has(wrong.out, "out_ids expected\n")) << wrong.out;
+  EXPECT_TRUE(has(wrong.out, "!9!")) << wrong.out;
+  EXPECT_TRUE(has(wrong.out, "0x3f800000 (1)")) << wrong.out;
+  const Ran right = run(arguments);
+  EXPECT_EQ(right.status, 0);
+  EXPECT_TRUE(has(right.out, "passed tampering.right")) << right.out;
+}
+
+TEST_F(Cli, NothingComparedIsNotGreen) {
+  const Ran unsupported = run("verify " + kQuick + "--candidate " + kTampering, "TAMPER=unsupported");
+  EXPECT_EQ(unsupported.status, 2) << unsupported.out;
+  EXPECT_TRUE(has(unsupported.out, "no output element of a valid case was compared"));
+  EXPECT_TRUE(std::regex_search(unsupported.out, std::regex("unsupported (2000|19[0-9][0-9])\n"))) << unsupported.out;
+  const Ran refused = run("replay --candidate " + kIndependent + " append source=constant tokens=-1 top_k=1 shared=1");
+  EXPECT_EQ(refused.status, 2) << refused.out;
+  EXPECT_EQ(run("verify --no-corpus --cases 0 --candidate " + kIndependent).status, 2);
+}
+
+TEST_F(Cli, TooMuchUnsupportedFails) {
+  const std::string some = "TAMPER=unsupported_gate";
+  const Ran r = run("verify " + kQuick + "--candidate " + kTampering, some);
+  EXPECT_EQ(r.status, 0) << r.out;
+  EXPECT_TRUE(has(r.out, "source: gate (")) << r.out;
+  EXPECT_EQ(run("verify " + kQuick + "--max-unsupported 60 --candidate " + kTampering, some).status, 0);
+  const Ran strict = run("verify " + kQuick + "--max-unsupported 1 --candidate " + kTampering, some);
+  EXPECT_EQ(strict.status, 1);
+  EXPECT_TRUE(has(strict.out, "--max-unsupported")) << strict.out;
+}
+
+TEST_F(Cli, ShardsAreDisjointAndComplete) {
+  uint64_t cases = 0;
+  for (int shard = 1; shard <= 3; ++shard) {
+    const Ran r = run("verify --no-corpus --law equals_reference --seed 1 --cases 1001 --shard " + std::to_string(shard) +
+                      "/3 --candidate " + kIndependent);
+    EXPECT_EQ(r.status, 0) << r.out;
+    std::smatch match;
+    ASSERT_TRUE(std::regex_search(r.out, match, std::regex("\n([0-9]+) cases in "))) << r.out;
+    cases += std::stoull(match[1]);
+  }
+  EXPECT_EQ(cases, 1001u);
+  const Ran empty = run("verify --no-corpus --cases 5 --shard 3/3 --candidate " + kIndependent);
+  const Ran other = run("verify --no-corpus --cases 5 --shard 2/3 --candidate " + kIndependent);
+  EXPECT_EQ(other.status, 0);
+  EXPECT_TRUE(has(other.out, "is empty")) << other.out << empty.out;
+}
+
+TEST_F(Cli, QuietSaysLittle) {
+  const Ran r = run("verify --quiet " + kQuick + "--candidate " + kIndependent);
+  EXPECT_EQ(r.status, 0);
+  EXPECT_LE(std::count(r.out.begin(), r.out.end(), '\n'), 6) << r.out;
+  EXPECT_TRUE(has(r.out, "PASSED"));
+  EXPECT_TRUE(has(r.out, "cases/s"));
+}
+
+TEST_F(Cli, SeveralCandidatesAreJudgedSideBySide) {
+  const Ran r =
+      run("verify " + kQuick + "--candidate " + kIndependent + " --candidate " + kTampering, "TAMPER=does_nothing");
+  EXPECT_EQ(r.status, 1);
+  EXPECT_TRUE(has(r.out, "PASSED: independent.plain")) << r.out;
+  EXPECT_TRUE(has(r.out, "FAILED: tampering.does_nothing")) << r.out;
+}
+
+// Processes that have the mark in their environment.
+int marked_processes(const std::string& mark) {
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    if (entry.path().filename().string().find_first_not_of("0123456789") != std::string::npos) continue;
+    std::ifstream stat(entry.path() / "stat");
+    std::string line;
+    std::getline(stat, line);
+    const bool zombie = line.find(") Z") != std::string::npos;
+    if (!zombie && has(contents(entry.path() / "environ"), mark)) ++count;
+  }
+  return count;
+}
+
+TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
+  for (const auto& [behaviour, expected] :
+       {std::pair{"right", 130}, std::pair{"sleeps", 130}, std::pair{"wrong_routed_id", 1}}) {
+    const std::string mark = "TWINCHECK_TEST_MARK=" + std::to_string(getpid()) + behaviour;
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      if (chdir(folder_.c_str()) != 0 || freopen("out.txt", "w", stdout) == nullptr) _exit(99);
+      const std::string tamper = std::string("TAMPER=") + behaviour;
+      execlp("env", "env", mark.c_str(), tamper.c_str(), kProgram.c_str(), "verify", "--seconds", "600", "--no-corpus",
+             "--timeout", "600", "--law", "equals_reference", "--candidate", kTampering.c_str(),
+             static_cast<char*>(nullptr));
+      _exit(99);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    kill(child, SIGINT);
+    const auto start = std::chrono::steady_clock::now();
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
+    const std::string out = contents(folder_ / "out.txt");
+    ASSERT_TRUE(WIFEXITED(status)) << out;
+    EXPECT_EQ(WEXITSTATUS(status), expected) << behaviour << "\n" << out;
+    EXPECT_TRUE(has(out, "interrupted")) << out;
+    if (std::string(behaviour) != "sleeps") {
+      EXPECT_TRUE(has(out, "cases/s")) << out;
+    }
+    EXPECT_EQ(marked_processes(mark), 0) << behaviour;
+  }
+}
+
+TEST_F(Cli, GateJudgesTheProjectsOwnCandidates) {
+  write("corpus/models/one.case", "append source=constant tokens=2 top_k=8 shared=1 base_id=64\n");
+  const Ran r = run("gate --platform cpu --tier smoke --seconds 0.5 --law equals_reference --corpus corpus");
+  EXPECT_EQ(r.status, 0) << r.out << r.err;
+  for (const std::string candidate : {"cpu.fused", "cpu.unfused"}) {
+    EXPECT_TRUE(has(r.out, candidate + " corpus: 1 cases")) << r.out;
+    EXPECT_TRUE(has(r.out, "PASSED: " + candidate)) << r.out;
+  }
+}
+
+}  // namespace
