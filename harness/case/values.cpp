@@ -84,29 +84,15 @@ void fill_ids(const Case& c, uint64_t key, int64_t first, int64_t rows, int64_t 
           dst[k] = static_cast<Id>(scaled(which != 0 ? of_row : mix(key), range));
         }
         break;
-      case IdClass::kLimits:
+      case IdClass::kLimits: {
+        static constexpr int64_t kEnds[8] = {kMin, -1, 0, kMax / 2, kMax, kMax, kMax, kMax};
+        static constexpr int64_t kInwards[8] = {1, -1, 1, 1, -1, -1, -1, -1};
         for (uint64_t k = 0; k < columns; ++k) {
           const uint64_t h = element_hash(key, index + k);
-          const auto near = static_cast<int64_t>(h >> 62);
-          switch (h & 7) {
-            case 0:
-              dst[k] = static_cast<Id>(kMin + near);
-              break;
-            case 1:
-              dst[k] = static_cast<Id>(-1 - near);
-              break;
-            case 2:
-              dst[k] = static_cast<Id>(near);
-              break;
-            case 3:
-              dst[k] = static_cast<Id>(kMax / 2 + near);
-              break;
-            default:
-              dst[k] = static_cast<Id>(kMax - near);
-              break;
-          }
+          dst[k] = static_cast<Id>(kEnds[h & 7] + kInwards[h & 7] * static_cast<int64_t>(h >> 62));
         }
         break;
+      }
       case IdClass::kLarge:
         for (uint64_t k = 0; k < columns; ++k) {
           const uint64_t h = element_hash(key, index + k);
@@ -130,13 +116,13 @@ void fill_ids(const Case& c, uint64_t key, int64_t first, int64_t rows, int64_t 
         }
         distinct.row(of_row, dst);
         if (ids != IdClass::kSentinels) break;
+        static constexpr int64_t kSentinel[4] = {-1, -1, -2, kMin};
         for (uint64_t k = 0; k < columns; ++k) {
           const uint64_t h = element_hash(key, index + k);
-          if ((h & 3) != 0) continue;
           const uint64_t which = h >> 2 & 3;
-          dst[k] = which < 2    ? Id{-1}
-                   : which == 2 ? static_cast<Id>(-2 - static_cast<int64_t>(h >> 56))
-                                : static_cast<Id>(kMin);
+          const auto sentinel = static_cast<Id>(kSentinel[which] - static_cast<int64_t>(which == 2 ? h >> 56 : 0));
+          const Id keep = (h & 3) != 0 ? Id{-1} : Id{0};  // a mask, as a branch would be mispredicted
+          dst[k] = static_cast<Id>((dst[k] & keep) | (sentinel & ~keep));
         }
         break;
       }
@@ -215,6 +201,12 @@ constexpr Format format_of(Dtype dtype) {
   return {0x8000, 0x7c00, 0x03ff, 0x0200};
 }
 
+// a where the bit is 1, else b; without a branch, which a random bit would have mispredicted.
+uint32_t one_of(uint64_t bit, uint32_t a, uint32_t b) {
+  const uint32_t mask = 0 - static_cast<uint32_t>(bit);
+  return (a & mask) | (b & ~mask);
+}
+
 template <Dtype kDtype, ValueClass kValues>
 uint32_t value_bits(uint64_t h) {
   constexpr Format f = format_of(kDtype);
@@ -229,13 +221,15 @@ uint32_t value_bits(uint64_t h) {
       return halfway(kDtype, h);
     case ValueClass::kSubnormal:
       return sign | (std::max<uint32_t>(1, payload) + (h >> 40 & 7 ? 0 : f.mantissa + 1));
-    case ValueClass::kNan:
-      if (h >> 40 & 1) return narrow(kDtype, unit(h) * 8 - 4);
-      if (h >> 41 & 1) return sign | f.infinity | f.quiet | payload;
-      return sign | f.infinity | std::max<uint32_t>(1, payload & ~f.quiet);
+    case ValueClass::kNan: {
+      const uint32_t quiet = f.quiet | payload;
+      const uint32_t signalling = std::max<uint32_t>(1, payload & ~f.quiet);
+      return one_of(h >> 40 & 1, narrow(kDtype, unit(h) * 8 - 4),
+                    sign | f.infinity | one_of(h >> 41 & 1, quiet, signalling));
+    }
     case ValueClass::kInfinite:
-      if (h >> 40 & 1) return narrow(kDtype, unit(h) * 8 - 4);
-      return sign | (f.infinity - (h >> 41 & 1 ? 1 + (payload & 3) : 0));
+      return one_of(h >> 40 & 1, narrow(kDtype, unit(h) * 8 - 4),
+                    sign | (f.infinity - one_of(h >> 41 & 1, 1 + (payload & 3), 0)));
     case ValueClass::kZero:
       return sign;
     case ValueClass::kSpread:

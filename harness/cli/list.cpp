@@ -6,6 +6,7 @@
 #include "harness/cli/platform.h"
 #include "harness/cli/session.h"
 #include "harness/cli/verbs.h"
+#include "harness/judge/sweep.h"
 #include "properties/law.h"
 
 namespace twincheck {
@@ -40,6 +41,8 @@ int list(const Options& options) {
   }
   fmt::print("laws\n");
   for (const Law& law : laws()) fmt::print("  {:<28} {}\n", law.name, law.sentence);
+  fmt::print("sweeps\n");
+  for (const Sweep& s : sweeps()) fmt::print("  {:<14} {} values\n", s.name, s.values());
   return kGood;
 }
 

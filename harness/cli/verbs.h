@@ -15,6 +15,8 @@ int gate(const Options& options);
 int verify(const Options& options);
 int replay(const Options& options);
 int shrink_verb(const Options& options);
+int sweep(const Options& options);
+int golden(const Options& options);
 int list(const Options& options);
 
 struct Verb {
@@ -41,6 +43,12 @@ inline constexpr std::array kVerbs{
     Verb{"shrink", "the smallest case that still breaks the same law", "CASE|FILE",
          "a case's text (one argument or words), or a *.case file", true, shrink_verb, nullptr,
          "twincheck shrink --candidate ./libmine.so 'append source=constant tokens=64 top_k=8 shared=1'"},
+    Verb{"sweep", "exhaustive: every value of a dtype through a conversion or the sigmoid", "NAME",
+         "FROM-TO for a conversion (f32-bf16, f16-f32, ...) or DTYPE-sigmoid", true, sweep, nullptr,
+         "twincheck sweep f16-bf16 bf16-sigmoid\ntwincheck sweep --candidate ./libmine.so f32-sigmoid"},
+    Verb{"golden", "recorded outputs of other implementations against the reference", "FILE.jsonl",
+         "one JSON object a line; with --candidate or --platform the inputs run through candidates too", true, golden,
+         nullptr, "twincheck golden corpus/golden/append.jsonl\ntwincheck golden dump.jsonl --candidate ./libmine.so"},
     Verb{"list", "platforms, candidates, laws, sweeps, and which of them can run here", nullptr, nullptr, false, list,
          nullptr, "twincheck list"},
 };

@@ -1,0 +1,21 @@
+// Recorded outputs, for the verb and for the gate.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "harness/cli/cases.h"
+#include "harness/cli/session.h"
+
+namespace twincheck {
+
+struct GoldenOutcome {
+  uint64_t records = 0, ids = 0, weights = 0, wrong = 0, skipped = 0;
+  CaseList inputs;  // of every record
+};
+
+// Checks the reference against a file of records; tells of at most max_failures. UsageError with line, field and what was
+// expected where a line is malformed.
+GoldenOutcome check_golden(const std::string& path, int max_failures, Console& console);
+
+}  // namespace twincheck

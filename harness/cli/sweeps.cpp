@@ -1,0 +1,169 @@
+#include "harness/cli/sweeps.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "harness/candidate/process.h"
+#include "harness/cli/verbs.h"
+
+namespace twincheck {
+namespace {
+
+// The largest distance of a chunk, kept apart from the counters because counters are added up.
+struct Worst {
+  uint64_t ulp, at;
+};
+
+std::string histogram(const SweepResult& r) {
+  std::string text;
+  for (std::size_t i = 0; i < SweepResult::kBins; ++i) {
+    if (r.ulp[i] == 0) continue;
+    const std::string bin = i == SweepResult::kBins - 1   ? "NaN"
+                            : i == SweepResult::kBins - 2 ? fmt::format("{} ulp and more", i)
+                                                          : fmt::format("{} ulp", i);
+    text += fmt::format("\n    {:<14} {}", bin, r.ulp[i]);
+  }
+  return text;
+}
+
+}  // namespace
+
+SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console) {
+  SweepOutcome outcome;
+  const auto chunk_of = [&](uint64_t i) { return i / 2 * options.shards + options.shard; };
+  outcome.chunks = sweep.chunks() / options.shards + (options.shard < sweep.chunks() % options.shards ? 1 : 0);
+  if (outcome.chunks == 0) return outcome;
+  Plan plan;
+  plan.size = 2 * outcome.chunks;
+  plan.item = [&](uint64_t i) { return Item{.law = "equals_reference", .c = sweep_case(sweep, chunk_of(i), i % 2 == 1)}; };
+  plan.piece_end = [&](uint64_t first) { return std::min(plan.size, first / 2 * 2 + 2); };
+  plan.origin = [&](uint64_t i) {
+    return fmt::format("sweep {}, from {:#x} on, {} path", sweep.name, chunk_of(i) * kSweepChunk,
+                       i % 2 == 1 ? "scalar" : "vector");
+  };
+
+  SharedMemory memory(sweep.chunks() * 2 * sizeof(Worst));
+  auto* worst = reinterpret_cast<Worst*>(memory.data());
+  const auto last = std::make_shared<SweepResult>();  // of the item judged last, in its worker
+  const MakeJudge make_judge = [&, path = participant.info.path]() -> Judge {
+    struct State {
+      Candidate candidate;
+      Bench bench;
+      SweepBench sweep;
+    };
+    auto state =
+        std::make_shared<State>(State{load_candidate(path), Bench(MemoryKind::kHost, options.memory_limit / 2), {}});
+    return [&, state](std::span<const Item> items) {
+      std::vector<Report> reports;
+      for (const Item& item : items) {
+        const uint64_t chunk = item.c.seed / kSweepChunk;
+        const bool scalar = item.c.of(Operand::kShared).offset != 0;
+        *last = {};
+        reports.push_back(state->sweep.run(sweep, chunk, scalar, state->candidate, state->bench, *last));
+        worst[2 * chunk + scalar] = {last->max_ulp, last->max_at};
+      }
+      return reports;
+    };
+  };
+
+  const std::string label = fmt::format("{} {}", participant.info.name, sweep.name);
+  RunOptions run_options;
+  run_options.jobs = options.jobs;
+  run_options.limits = limits_of(options);
+  run_options.max_failures = options.max_failures;
+  run_options.counters = SweepResult::kBins + 2;
+  run_options.count = [&](const Item&, const Report& report, std::span<uint64_t> counters) {
+    if (report.verdict == Verdict::kUnsupported) ++counters[SweepResult::kBins + 1];
+    if (report.verdict != Verdict::kPassed) return;
+    for (std::size_t i = 0; i < SweepResult::kBins; ++i) counters[i] += last->ulp[i];
+    counters[SweepResult::kBins] += last->values;
+  };
+  run_options.interrupt = &interrupt_signal;
+  run_options.on_tick = [&](uint64_t done, double elapsed) {
+    if (done == 0) return;
+    const double left = elapsed / static_cast<double>(done) * static_cast<double>(plan.size - done);
+    console.progress(fmt::format("{}: {:.1f} %, {} left", label,
+                                 100.0 * static_cast<double>(done) / static_cast<double>(plan.size), duration(left)));
+  };
+  run_options.on_failure = [&](const Failure& failure) {
+    Context context;
+    context.candidate = participant.info.name;
+    context.origin = failure.origin;
+    context.output = failure.output;
+    context.replay = replay_command(participant, options, failure.item);
+    const std::string plain = failure_message(failure.report, context, {});
+    (void)save_failure(options.save, participant, failure.item.law, {&failure.item, 1}, plain);
+    console.always(failure_message(failure.report, context, console.style()));
+  };
+  const RunResult run_result = run(plan, make_judge, run_options);
+  console.end_progress();
+
+  for (std::size_t i = 0; i < SweepResult::kBins; ++i) outcome.result.ulp[i] = run_result.counters[i];
+  outcome.result.values = run_result.counters[SweepResult::kBins];
+  for (uint64_t i = 0; i < 2 * sweep.chunks(); ++i) {
+    SweepResult one;
+    one.max_ulp = worst[i].ulp;
+    one.max_at = worst[i].at;
+    outcome.result.add(one);
+  }
+  outcome.seconds = run_result.seconds;
+  outcome.failed = !run_result.failures.empty();
+  outcome.interrupted = run_result.interrupted;
+  outcome.unsupported = run_result.counters[SweepResult::kBins + 1] > 0;
+  const SweepResult& r = outcome.result;
+  std::string line = fmt::format("{}: {} values in {:.1f} s, {}", label, r.values, outcome.seconds,
+                                 outcome.failed        ? "not all right"
+                                 : outcome.unsupported ? "not all supported"
+                                                       : "all right");
+  if (sweep.source == Source::kLogits && r.values > 0)
+    line += fmt::format("; at most {} ulp of f32 from the correctly rounded value{}{}", r.max_ulp,
+                        r.max_ulp > 0 ? fmt::format(", first at {:#x}", r.max_at) : "", histogram(r));
+  console.line(line);
+  return outcome;
+}
+
+int sweep(const Options& options) {
+  std::vector<const Sweep*> chosen;
+  for (const std::string& name : options.arguments) {
+    const Sweep* found = find_sweep(name);
+    if (found == nullptr) {
+      std::string names;
+      for (const Sweep& s : sweeps()) names += fmt::format("{}{}", names.empty() ? "" : ", ", s.name);
+      throw UsageError(fmt::format("sweep: there is no sweep '{}', expected one of: {}", name, names));
+    }
+    chosen.push_back(found);
+  }
+  Console console(options);
+  const std::vector<Participant> participants = choose_candidates(options, console);
+  bool bad = false, idle = participants.empty();
+  for (const Participant& participant : participants) {
+    if (participant.info.memory != MemoryKind::kHost)
+      throw UsageError(fmt::format("sweep: {} is in {} memory, and sweeps run on host memory", participant.info.name,
+                                   name(participant.info.memory)));
+    uint64_t values = 0, chunks = 0;
+    for (const Sweep* s : chosen) {
+      console.always(fmt::format("twincheck sweep: {}, {} values on the vector path and the scalar path: {}   {}", s->name,
+                                 s->values(), participant.info.name, participant.info.path));
+      const SweepOutcome outcome = run_sweep(*s, participant, options, console);
+      bad |= outcome.failed;
+      values += outcome.result.values;
+      chunks += outcome.chunks;
+      if (outcome.interrupted) return bad ? kBad : kInterrupted;
+    }
+    if (chunks == 0) {
+      console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
+    } else if (values == 0 && !bad) {
+      idle = true;
+      console.always(
+          fmt::format("{}: {}: no value was compared", console.style().bad("NOTHING COMPARED"), participant.info.name));
+    } else {
+      console.always(fmt::format("{}: {}, {} values compared",
+                                 bad ? console.style().bad("FAILED") : console.style().good("PASSED"), participant.info.name,
+                                 values));
+    }
+  }
+  return bad ? kBad : idle ? kUnusable : kGood;
+}
+
+}  // namespace twincheck

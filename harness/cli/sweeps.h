@@ -1,0 +1,21 @@
+// Sweeps in isolated workers, for the verb and for the gate.
+#pragma once
+
+#include <string>
+
+#include "harness/cli/session.h"
+#include "harness/judge/sweep.h"
+
+namespace twincheck {
+
+struct SweepOutcome {
+  SweepResult result;
+  uint64_t chunks = 0;  // that were to be done, each on two paths
+  double seconds = 0;
+  bool failed = false, interrupted = false, unsupported = false;
+};
+
+// Runs this shard of a sweep against one candidate; prints progress, failures and one line of what came of it.
+SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console);
+
+}  // namespace twincheck
