@@ -200,6 +200,12 @@ bool sum_is_right(void (*kernel)(const int*, int*)) {
   return out == want;
 }
 
+std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
+  std::vector<std::uint32_t> bits(values.size());
+  std::memcpy(bits.data(), values.data(), values.size() * sizeof(float));
+  return bits;
+}
+
 TEST_F(BrokenKernels, AMissingBarrierPassesInFixedOrderAndFailsInRandomOrder) {
   for (int wave : {64, 32}) {
     set("wave", wave);
@@ -273,7 +279,7 @@ TEST_F(Barriers, ARightReductionGivesTheSameBitsInEveryOrderAndWave) {
       std::vector<float> again(kBlocks);
       hipLaunchKernelGGL(float_sum, kBlocks, kThreads, 0, nullptr, in.data(), again.data());
       ASSERT_EQ(hipDeviceSynchronize(), hipSuccess);
-      ASSERT_EQ(std::memcmp(again.data(), first.data(), sizeof(float) * kBlocks), 0) << "wave " << wave << ", seed " << seed;
+      ASSERT_EQ(bits_of(again), bits_of(first)) << "wave " << wave << ", seed " << seed;
     }
   }
 }
@@ -322,8 +328,9 @@ TEST_F(Barriers, MayLieDeepInCalls) {
 }
 
 TEST_F(Barriers, WorkOnSeveralHostThreadsAtOnce) {
-  std::vector<std::thread> threads;
   std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  threads.reserve(wrong.size());
   for (int& mine : wrong) {
     threads.emplace_back([&mine] {
       for (int i = 0; i < 50; ++i) mine += pairs_are_right(pair_sums) && sum_is_right(sum_in_waves) ? 0 : 1;

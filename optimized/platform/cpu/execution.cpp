@@ -191,6 +191,7 @@ void hold_cross_lane(Arena& a) {
     if (f == nullptr || f->kind < Meeting::kShuffle) continue;
     if (first == nullptr || f->line < first->line || (f->line == first->line && f->kind < first->kind)) first = f;
   }
+  if (first == nullptr) std::abort();  // crossing[w] counts them
   const Meeting kind = first->kind;
   const int line = first->line;
 
@@ -244,6 +245,7 @@ bool hold_barrier(Arena& a) {
     sum += f->value;
     ++waiting;
   }
+  if (first == nullptr) std::abort();  // somebody waits, or the block would be done
   std::uint64_t result = sum;
   if (first->kind == Meeting::kBarrierAnd) result = sum == waiting;
   if (first->kind == Meeting::kBarrierOr) result = sum != 0;
@@ -319,7 +321,7 @@ void begin_block(Arena& a) {
     }
   }
   a.next = 0;
-  if (a.launch->shared_bytes > 0) std::memset(a.dynamic_shared, kSharedPaint, a.launch->shared_bytes);
+  if (a.dynamic_shared != nullptr) std::memset(a.dynamic_shared, kSharedPaint, a.launch->shared_bytes);
 }
 
 void unpoison([[maybe_unused]] Arena& a) {
@@ -417,6 +419,14 @@ hipError_t execute_blocks(const Launch& launch, std::uint64_t seed, int wave, st
     *why = "a kernel launched a kernel";
     return hipErrorNotSupported;
   }
+  a.dynamic_shared = nullptr;
+  if (launch.shared_bytes > 0) {
+    a.dynamic_shared = static_cast<unsigned char*>(std::malloc(launch.shared_bytes));
+    if (a.dynamic_shared == nullptr) {
+      *why = "no memory for dynamic shared memory";
+      return hipErrorLaunchOutOfResources;
+    }
+  }
   a.launch = &launch;
   a.seed = seed;
   a.why = why;
@@ -429,7 +439,6 @@ hipError_t execute_blocks(const Launch& launch, std::uint64_t seed, int wave, st
   a.slots = order_of(a, launch.block, a.threads, seed);
   if (seed != 0) a.block_order = Permutation(a.blocks, mix(seed));
   a.ready_next = a.ready_end = 0;
-  a.dynamic_shared = launch.shared_bytes > 0 ? static_cast<unsigned char*>(std::malloc(launch.shared_bytes)) : nullptr;
   begin_block(a);
   a.current = &a.host;
   switch_to(a, a.host, idle_worker(a));

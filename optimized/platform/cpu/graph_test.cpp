@@ -76,11 +76,12 @@ TEST_F(Graphs, RunWhatWasCapturedEachTimeTheyAreLaunchedAndNotBefore) {
 }
 
 TEST_F(Graphs, KeepTheArgumentsThatTheyWereCapturedWith) {
-  int number = 0, digit = 1;
+  int number = 0;
+  std::vector<int> digit{1};
   begin();
-  put(s_, &number, digit);
+  put(s_, &number, digit[0]);
   const hipGraphExec_t exec = end_and_instantiate();
-  digit = 2;
+  digit[0] = 2;
   for (int i = 0; i < 3; ++i) ASSERT_EQ(hipGraphLaunch(exec, s_), hipSuccess);
   EXPECT_EQ(number, 111);
   EXPECT_EQ(hipGraphExecDestroy(exec), hipSuccess);

@@ -121,9 +121,10 @@ TEST_F(DeferredStreams, DoNothingUntilSomebodyWaits) {
 
 TEST_F(DeferredStreams, KeepTheArgumentsOfTheCall) {
   Stream s;
-  int number = 0, digit = 4;
-  put(s.handle, &number, digit);
-  digit = 5;
+  int number = 0;
+  std::vector<int> digit{4};
+  put(s.handle, &number, digit[0]);
+  digit[0] = 5;
   EXPECT_EQ(hipDeviceSynchronize(), hipSuccess);
   EXPECT_EQ(number, 4);
 }
