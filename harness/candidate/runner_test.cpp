@@ -128,6 +128,12 @@ TEST(Run, StopsWhenTheTimeIsUp) {
   EXPECT_LT(r.seconds, 5);
 }
 
+TEST(Run, AddsLessThanATenthToACaseAtTwentyThousandASecond) {
+  const RunResult r = run(plan_of(1000), acting([](const Item&) {}), options_for(1000));
+  EXPECT_GT(r.isolation_seconds, 0);
+  EXPECT_LT(r.isolation_seconds, 0.1 / 20000);
+}
+
 TEST(Run, KeepsPiecesTogetherAndInOrder) {
   // Every item knows the last one of its process: within a piece of seven it is the one before.
   Plan plan = plan_of(700);

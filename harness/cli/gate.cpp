@@ -2,9 +2,13 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <filesystem>
 
+#include "harness/case/classes.h"
 #include "harness/case/enumerate.h"
+#include "harness/cli/golden.h"
 #include "harness/cli/session.h"
+#include "harness/cli/sweeps.h"
 #include "harness/cli/verbs.h"
 
 namespace twincheck {
@@ -14,7 +18,8 @@ struct Gate {
   const Options& options;
   Session& session;
   CaseList saved, corpus;
-  double seconds;  // of generated cases, a candidate
+  double seconds;       // of generated cases, a candidate
+  CaseList recorded{};  // inputs of the recorded outputs
 };
 
 // A stage runs its cases against one candidate and answers false where the gate must go no further with it.
@@ -55,12 +60,74 @@ bool generated_laws(Gate& gate, const char* name, std::size_t participant) {
   return generated.size() == 0 || gate.session.stage(name, participant, generated.plan(), seconds, true);
 }
 
+bool recorded_inputs(Gate& gate, const char* name, std::size_t participant) {
+  return gate.recorded.empty() || gate.session.stage(name, participant, plan_of(gate.recorded), 0, false);
+}
+
+// The 16-bit sweeps; the 2^32 ones too in the nightly tier.
+bool exhaustive_sweeps(Gate& gate, const char*, std::size_t index) {
+  const Participant& participant = gate.session.participants()[index];
+  if (gate.options.tier == "smoke" || participant.info.memory != MemoryKind::kHost) return true;
+  uint64_t values = 0, unsupported = 0;
+  for (const Sweep& sweep : sweeps()) {
+    if (sweep.from == Dtype::kF32 && gate.options.tier != "nightly") continue;
+    const SweepOutcome outcome = run_sweep(sweep, participant, gate.options, gate.session.console());
+    if (outcome.failed) gate.session.fail(fmt::format("{}   sweep {}", participant.info.name, sweep.name));
+    if (outcome.interrupted) return false;
+    values += outcome.result.values;
+    unsupported += outcome.unsupported;
+  }
+  gate.session.console().line(
+      fmt::format("{} sweeps: {} values compared, {} sweeps not supported", participant.info.name, values, unsupported));
+  return true;
+}
+
 constexpr std::array kStages{
-    Stage{"saved failures", saved_failures},
-    Stage{"corpus", corpus},
-    Stage{"small domain", small_domain},
-    Stage{"laws", generated_laws},
+    Stage{"saved failures", saved_failures},   Stage{"corpus", corpus},
+    Stage{"recorded inputs", recorded_inputs}, Stage{"small domain", small_domain},
+    Stage{"sweeps", exhaustive_sweeps},        Stage{"laws", generated_laws},
 };
+
+// Do the generators still give what the laws are about? A class that stays empty would leave a law without its cases.
+void check_classes(Session& session, const Options& options) {
+  constexpr int kCases = 10000;
+  Choices choices = Choices::random(0);
+  std::size_t short_of = 0;
+  for (const Law* law : chosen_laws(options)) {
+    ClassCounts counts;
+    for (uint64_t i = 0; i < kCases; ++i) {
+      choices.reseed(session.seed() + i);
+      counts.add(draw_case(choices, law->domain));
+    }
+    for (const Shortfall& s : shortfalls(counts, law->domain)) {
+      ++short_of;
+      session.fail(fmt::format("generators   law={}   {}", law->name, s.message));
+    }
+  }
+  session.console().line(fmt::format("generators: {} cases of each law's domain, {} of {} classes below their floors",
+                                     kCases, short_of, kClasses));
+}
+
+// Does the reference agree with what other implementations recorded?
+CaseList check_recorded_outputs(Session& session, const Options& options) {
+  CaseList inputs;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(corpus_folder(options) + "/golden", ignored)) {
+    if (entry.path().extension() != ".jsonl") continue;
+    const std::string path = entry.path().string();
+    GoldenOutcome outcome = check_golden(path, options.max_failures, session.console());
+    if (outcome.wrong + outcome.skipped > 0)
+      session.fail(fmt::format("reference   {}: {} records wrong, {} skipped", path, outcome.wrong, outcome.skipped));
+    session.console().line(fmt::format("reference: {}: {} records, {} ids and {} weights compared", path, outcome.records,
+                                       outcome.ids, outcome.weights));
+    const std::size_t before = inputs.items.size();
+    for (Item& item : outcome.inputs.items) inputs.items.push_back(std::move(item));
+    for (std::string& origin : outcome.inputs.origins) inputs.origins.push_back(std::move(origin));
+    for (const std::size_t end : outcome.inputs.file_ends) inputs.file_ends.push_back(before + end);
+    ++inputs.files;
+  }
+  return inputs;
+}
 
 double default_seconds(const std::string& tier) {
   if (tier == "smoke") return 2;
@@ -82,6 +149,8 @@ int gate(const Options& options) {
                                        options.tier, gate.saved.items.size(), gate.corpus.items.size(), gate.corpus.files,
                                        options.tier == "smoke" ? "" : fmt::format("{} small cases, ", small_domain_size()),
                                        gate.seconds));
+  check_classes(session, options);
+  if (!options.no_corpus && options.shard == 0) gate.recorded = check_recorded_outputs(session, options);
   for (std::size_t i = 0; i < session.participants().size() && !session.interrupted(); ++i)
     for (const Stage& stage : kStages)
       if (!stage.run(gate, stage.name, i)) break;

@@ -1,6 +1,7 @@
 #include "harness/cli/session.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -172,7 +173,9 @@ void Console::progress(const std::string& text) {
   if (time - last_ < (live_ ? 0.2 : 10.0)) return;
   last_ = time;
   if (live_) {
-    fmt::print("\r\x1b[K{}", text);
+    winsize size{};
+    const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    fmt::print("\r\x1b[K{}", known ? text.substr(0, size.ws_col - 1u) : text);
     shown_ = true;
   } else {
     fmt::print("{}\n", text);
@@ -445,6 +448,11 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   return !run.interrupted && !run.stopped;
 }
 
+void Session::fail(const std::string& message) {
+  failed_ = true;
+  console_.always(fmt::format("{} {}", console_.style().bad("FAIL"), message));
+}
+
 void Session::told(const Participant& participant, Result& result, const Failure& failure) {
   Context context;
   context.candidate = participant.info.name;
@@ -497,7 +505,7 @@ int Session::finish() {
   summary();
 
   const Style& style = console_.style();
-  bool bad = false, idle = false, any_cases = false;
+  bool bad = failed_, idle = false, any_cases = false;
   for (std::size_t i = 0; i < participants_.size(); ++i) {
     const Participant& p = participants_[i];
     const Result& r = results_[i];

@@ -97,6 +97,9 @@ class Session {
   // limit. False where the run must end: interrupted, or too many failures.
   bool stage(const std::string& name, std::size_t participant, const Plan& plan, double seconds, bool generated);
 
+  // A stage of its own making failed, for a reason that is no candidate's: told, and the run ends in 1.
+  void fail(const std::string& message);
+
   // Smaller cases for the failures, the summary, and the exit status.
   int finish();
 
@@ -121,7 +124,7 @@ class Session {
   std::vector<Participant> participants_;
   std::vector<Result> results_;
   uint64_t seed_;
-  bool interrupted_ = false;
+  bool interrupted_ = false, failed_ = false;
 };
 
 }  // namespace twincheck
