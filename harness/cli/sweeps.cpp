@@ -31,16 +31,15 @@ std::string histogram(const SweepResult& r) {
 
 SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console) {
   SweepOutcome outcome;
-  const auto chunk_of = [&](uint64_t i) { return i / 2 * options.shards + options.shard; };
-  outcome.chunks = sweep.chunks() / options.shards + (options.shard < sweep.chunks() % options.shards ? 1 : 0);
-  if (outcome.chunks == 0) return outcome;
+  const auto piece = [&](uint64_t i) { return sweep.piece(i * options.shards + options.shard); };
+  outcome.pieces = sweep.pieces() / options.shards + (options.shard < sweep.pieces() % options.shards ? 1 : 0);
+  if (outcome.pieces == 0) return outcome;
   Plan plan;
-  plan.size = 2 * outcome.chunks;
-  plan.item = [&](uint64_t i) { return Item{.law = "equals_reference", .c = sweep_case(sweep, chunk_of(i), i % 2 == 1)}; };
-  plan.piece_end = [&](uint64_t first) { return std::min(plan.size, first / 2 * 2 + 2); };
+  plan.size = outcome.pieces;
+  plan.item = [&](uint64_t i) { return Item{.law = "equals_reference", .c = sweep_case(sweep, piece(i))}; };
   plan.origin = [&](uint64_t i) {
-    return fmt::format("sweep {}, from {:#x} on, {} path", sweep.name, chunk_of(i) * kSweepChunk,
-                       i % 2 == 1 ? "scalar" : "vector");
+    return fmt::format("sweep {}, from {:#x} on, {} path", sweep.name, piece(i).chunk * kSweepChunk,
+                       piece(i).scalar ? "scalar" : "vector");
   };
 
   SharedMemory memory(sweep.chunks() * 2 * sizeof(Worst));
@@ -60,7 +59,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
         const uint64_t chunk = item.c.seed / kSweepChunk;
         const bool scalar = item.c.of(Operand::kShared).offset != 0;
         *last = {};
-        reports.push_back(state->sweep.run(sweep, chunk, scalar, state->candidate, state->bench, *last));
+        reports.push_back(state->sweep.run(sweep, {chunk, scalar}, state->candidate, state->bench, *last));
         worst[2 * chunk + scalar] = {last->max_ulp, last->max_at};
       }
       return reports;
@@ -141,17 +140,17 @@ int sweep(const Options& options) {
     if (participant.info.memory != MemoryKind::kHost)
       throw UsageError(fmt::format("sweep: {} is in {} memory, and sweeps run on host memory", participant.info.name,
                                    name(participant.info.memory)));
-    uint64_t values = 0, chunks = 0;
+    uint64_t values = 0, pieces = 0;
     for (const Sweep* s : chosen) {
-      console.always(fmt::format("twincheck sweep: {}, {} values on the vector path and the scalar path: {}   {}", s->name,
-                                 s->values(), participant.info.name, participant.info.path));
+      console.always(fmt::format("twincheck sweep: {}, {} values: {}   {}", s->name, s->values(), participant.info.name,
+                                 participant.info.path));
       const SweepOutcome outcome = run_sweep(*s, participant, options, console);
       bad |= outcome.failed;
       values += outcome.result.values;
-      chunks += outcome.chunks;
+      pieces += outcome.pieces;
       if (outcome.interrupted) return bad ? kBad : kInterrupted;
     }
-    if (chunks == 0) {
+    if (pieces == 0) {
       console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
     } else if (values == 0 && !bad) {
       idle = true;

@@ -10,7 +10,7 @@ namespace twincheck {
 
 struct SweepOutcome {
   SweepResult result;
-  uint64_t chunks = 0;  // that were to be done, each on two paths
+  uint64_t pieces = 0;  // that were to be done
   double seconds = 0;
   bool failed = false, interrupted = false, unsupported = false;
 };

@@ -40,8 +40,6 @@ std::byte* first_element(std::vector<std::byte>& buffer, std::size_t elements, s
 
 }  // namespace
 
-uint64_t Sweep::chunks() const { return (values() + kSweepChunk - 1) / kSweepChunk; }
-
 std::span<const Sweep> sweeps() { return kSweeps; }
 
 const Sweep* find_sweep(std::string_view name) {
@@ -49,7 +47,7 @@ const Sweep* find_sweep(std::string_view name) {
   return it == kSweeps.end() ? nullptr : &*it;
 }
 
-Case sweep_case(const Sweep& sweep, uint64_t chunk, bool scalar) {
+Case sweep_case(const Sweep& sweep, Sweep::Piece piece) {
   Case c;
   c.source = static_cast<int32_t>(sweep.source);
   c.shared = kShared;
@@ -57,8 +55,8 @@ Case sweep_case(const Sweep& sweep, uint64_t chunk, bool scalar) {
   c.weights_dtype = sweep.to;
   c.shared_dtype = sweep.from;
   c.shared_values = ValueClass::kConsecutive;
-  c.seed = chunk * kSweepChunk;
-  if (scalar) c.of(Operand::kShared).offset = c.of(Operand::kOutIds).offset = c.of(Operand::kOutWeights).offset = 1;
+  c.seed = piece.chunk * kSweepChunk;
+  if (piece.scalar) c.of(Operand::kShared).offset = c.of(Operand::kOutIds).offset = c.of(Operand::kOutWeights).offset = 1;
   return c;
 }
 
@@ -71,29 +69,14 @@ void SweepResult::add(const SweepResult& other) {
   }
 }
 
-void SweepBench::expect(const Sweep& sweep, uint64_t chunk) {
-  if (sweep_ == &sweep && chunk_ == chunk) return;
-  sweep_ = &sweep;
-  chunk_ = chunk;
-  expected_.resize(static_cast<std::size_t>(std::min(kSweepChunk, sweep.values())));
-  const reference::Format from = reference::format_of(sweep.from), to = reference::format_of(sweep.to);
-  const auto first = static_cast<uint32_t>(chunk * kSweepChunk);
-  for (std::size_t i = 0; i < expected_.size(); ++i) {
-    const double value = reference::widen(from, first + static_cast<uint32_t>(i));
-    expected_[i] = sweep.source == Source::kLogits ? reference::sigmoid_correctly_rounded(value, 1.0f, sweep.to)
-                                                   : reference::round(to, value);
-  }
-}
-
-Report SweepBench::run(const Sweep& sweep, uint64_t chunk, bool scalar, const Candidate& candidate, Bench& bench,
+Report SweepBench::run(const Sweep& sweep, Sweep::Piece piece, const Candidate& candidate, Bench& bench,
                        SweepResult& result) {
-  expect(sweep, chunk);
-  const std::size_t n = expected_.size();
-  const Case c = sweep_case(sweep, chunk, scalar);
+  const Case c = sweep_case(sweep, piece);
+  const auto n = static_cast<std::size_t>(c.tokens * c.shared);
   const std::size_t in_bytes = bytes_of(sweep.from), out_bytes = bytes_of(sweep.to);
-  std::byte* in = first_element(inputs_, n, in_bytes, scalar);
-  std::byte* ids = first_element(ids_, n, 4, scalar);
-  std::byte* out = first_element(weights_, n, out_bytes, scalar);
+  std::byte* in = first_element(inputs_, n, in_bytes, piece.scalar);
+  std::byte* ids = first_element(ids_, n, 4, piece.scalar);
+  std::byte* out = first_element(weights_, n, out_bytes, piece.scalar);
   fill(c, Operand::kShared, 0, c.tokens, in);
   std::memset(out, 0xa5, n * out_bytes);
 
@@ -111,7 +94,9 @@ Report SweepBench::run(const Sweep& sweep, uint64_t chunk, bool scalar, const Ca
   const int32_t status = candidate.append(&args);
 
   SweepResult found;
-  if (status != TWINCHECK_OK || !compare(sweep, chunk, out, found)) {
+  const bool right = status == TWINCHECK_OK && (out_bytes == 4 ? compare<uint32_t>(sweep, piece.chunk, out, n, found)
+                                                               : compare<uint16_t>(sweep, piece.chunk, out, n, found));
+  if (!right) {
     Report report = check(c, candidate, bench);
     if (report.verdict == Verdict::kPassed) {
       report.verdict = Verdict::kFlaky;
@@ -127,28 +112,42 @@ Report SweepBench::run(const Sweep& sweep, uint64_t chunk, bool scalar, const Ca
   return report;
 }
 
-// The outputs of a chunk against expected_. False at the first that is not acceptable.
-bool SweepBench::compare(const Sweep& sweep, uint64_t chunk, const std::byte* out, SweepResult& found) const {
+// The outputs of a chunk against the reference. False at the first that is not acceptable.
+template <typename Bits>
+bool SweepBench::compare(const Sweep& sweep, uint64_t chunk, const std::byte* out, std::size_t n, SweepResult& found) {
   const reference::Format from = reference::format_of(sweep.from), to = reference::format_of(sweep.to);
-  const std::size_t bytes = bytes_of(sweep.to);
-  for (std::size_t i = 0; i < expected_.size(); ++i) {
-    uint32_t got = 0;
-    std::memcpy(&got, out + i * bytes, bytes);
-    const uint32_t want = expected_[i];
-    if (reference::is_nan(to, want)) {
+  const auto first = static_cast<uint32_t>(chunk * kSweepChunk);
+  expected_.resize(n * sizeof(Bits));
+  auto* const expected = reinterpret_cast<Bits*>(expected_.data());
+  std::size_t nans = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double value = reference::widen(from, first + static_cast<uint32_t>(i));
+    nans += value != value;
+    expected[i] =
+        static_cast<Bits>(sweep.source == Source::kLogits ? reference::sigmoid_correctly_rounded(value, 1.0f, sweep.to)
+                                                          : reference::round(to, value));
+  }
+  found.ulp[SweepResult::kBins - 1] = nans;
+  if (std::memcmp(out, expected, n * sizeof(Bits)) == 0) {
+    found.ulp[0] = n - nans;
+    return true;
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    Bits got;
+    std::memcpy(&got, out + i * sizeof(Bits), sizeof(Bits));
+    if (reference::is_nan(to, expected[i])) {
       if (!reference::is_nan(to, got)) return false;
-      ++found.ulp[SweepResult::kBins - 1];
       continue;
     }
-    if (got == want) [[likely]] {
+    if (got == expected[i]) {
       ++found.ulp[0];
       continue;
     }
     if (sweep.source != Source::kLogits || reference::is_nan(to, got)) return false;
-    const auto input = static_cast<uint32_t>(chunk * kSweepChunk + i);
+    const auto input = first + static_cast<uint32_t>(i);
     if (!reference::accepts(reference::sigmoid_interval(reference::widen(from, input), 1.0f, sweep.to), sweep.to, got))
       return false;
-    const auto distance = static_cast<uint64_t>(std::abs(reference::ordinal(to, got) - reference::ordinal(to, want)));
+    const auto distance = static_cast<uint64_t>(std::abs(reference::ordinal(to, got) - reference::ordinal(to, expected[i])));
     ++found.ulp[std::min<uint64_t>(distance, SweepResult::kBins - 2)];
     if (distance > found.max_ulp) {
       found.max_ulp = distance;

@@ -2,8 +2,9 @@
 // scale 1), exhaustively.
 //
 // A sweep is a row of cases: chunk i holds the bit patterns from i * kSweepChunk on, all of them appended weights. A chunk
-// is compared with the reference by bits alone, once through the kernel's vector path (tight, aligned) and once through its
-// scalar path (one element past alignment); a chunk that does not match goes before check(), whose verdict stands.
+// is compared with the reference's bits and intervals in one run; one that does not pass goes before check(), whose verdict
+// stands. Every value takes the kernel's vector path (tight, aligned). Its scalar path (one element past alignment) is taken
+// by every value of a 16-bit dtype, and by one chunk in 16 of the 2^32 f32 ones.
 #pragma once
 
 #include <array>
@@ -20,23 +21,35 @@
 
 namespace twincheck {
 
+inline constexpr uint64_t kSweepChunk = uint64_t{1} << 18;  // values
+
 struct Sweep {
   std::string_view name;
   Source source;  // weights: a conversion; logits: the sigmoid
   Dtype from, to;
 
   uint64_t values() const { return from == Dtype::kF32 ? uint64_t{1} << 32 : uint64_t{1} << 16; }
-  uint64_t chunks() const;
+  uint64_t chunks() const { return (values() + kSweepChunk - 1) / kSweepChunk; }
+
+  // A chunk on one path.
+  struct Piece {
+    uint64_t chunk;
+    bool scalar;
+  };
+  uint64_t pieces() const { return chunks() == 1 ? 2 : chunks() + chunks() / 16; }
+  Piece piece(uint64_t i) const {
+    if (chunks() == 1) return {0, i == 1};
+    const uint64_t group = i / 17, place = i % 17;
+    return place < 16 ? Piece{16 * group + place, false} : Piece{16 * group + group % 16, true};
+  }
 };
 
 // All of them: six conversions and three sigmoids.
 std::span<const Sweep> sweeps();
 const Sweep* find_sweep(std::string_view name);  // null where there is none
 
-inline constexpr uint64_t kSweepChunk = uint64_t{1} << 18;  // values
-
 // The case of a chunk, on the kernel's vector path or its scalar one.
-Case sweep_case(const Sweep& sweep, uint64_t chunk, bool scalar);
+Case sweep_case(const Sweep& sweep, Sweep::Piece piece);
 
 // What a sweep has found, by adding up chunks. Trivially copyable.
 struct SweepResult {
@@ -50,20 +63,17 @@ struct SweepResult {
   void add(const SweepResult& other);
 };
 
-// Judges chunks, and keeps what the two paths of a chunk share. For host memory.
+// Judges pieces; holds the buffers. For host memory.
 class SweepBench {
  public:
-  // Runs one chunk on one path. kPassed, with what it found added to `result`, or what check() says of the chunk's case.
-  Report run(const Sweep& sweep, uint64_t chunk, bool scalar, const Candidate& candidate, Bench& bench, SweepResult& result);
+  // kPassed, with what was found added to `result`, or what check() says of the piece's case.
+  Report run(const Sweep& sweep, Sweep::Piece piece, const Candidate& candidate, Bench& bench, SweepResult& result);
 
  private:
-  void expect(const Sweep& sweep, uint64_t chunk);
-  bool compare(const Sweep& sweep, uint64_t chunk, const std::byte* out, SweepResult& found) const;
+  template <typename Bits>
+  bool compare(const Sweep& sweep, uint64_t chunk, const std::byte* out, std::size_t n, SweepResult& found);
 
-  const Sweep* sweep_ = nullptr;  // what expected_ is of
-  uint64_t chunk_ = 0;
-  std::vector<uint32_t> expected_;  // correctly rounded
-  std::vector<std::byte> inputs_, ids_, weights_;
+  std::vector<std::byte> inputs_, ids_, weights_, expected_;
 };
 
 }  // namespace twincheck
