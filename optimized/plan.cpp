@@ -26,6 +26,12 @@ bool is_aligned(const void* data, int64_t stride, int64_t element_bytes) {
   return reinterpret_cast<std::uintptr_t>(data) % kVectorBytes == 0 && stride % (kVectorBytes / element_bytes) == 0;
 }
 
+// Of at most 65,535 chunks along either axis, whatever the tuning; rounding down to whole rows and vectors may double their
+// number twice.
+int64_t chunk_of(int64_t elements, const Tuning& tuning) {
+  return std::clamp(elements / 16000, tuning.chunk_elements, std::max(tuning.chunk_elements, kChunkElements));
+}
+
 uint32_t blocks_for(int64_t all, int64_t each) { return static_cast<uint32_t>((all + each - 1) / each); }
 
 }  // namespace
@@ -69,19 +75,20 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
     side.in_stride = side.out_stride = 0;
   }
 
+  const int64_t chunk_elements = chunk_of(side.rows * side.columns, tuning);
   const bool aligned = reinterpret_cast<std::uintptr_t>(side.out) % kVectorBytes == 0 && side.first_column == 0;
   const bool many = side.rows * side.columns >= std::max(vector, tuning.vector_from);
   side.mapping = Mapping::kScalar;
   if (many && aligned) {
     if (side.out_stride % vector == 0 && side.columns >= vector) {
       side.mapping = Mapping::kRows;
-    } else if (side.out_stride == side.columns && side.columns <= tuning.chunk_elements / vector) {
+    } else if (side.out_stride == side.columns && side.columns <= chunk_elements / vector) {
       side.mapping = Mapping::kFlat;
     }
   }
 
-  side.chunk_columns = std::min(side.columns, tuning.chunk_elements / vector * vector);
-  side.chunk_rows = std::max<int64_t>(1, std::min(side.rows, tuning.chunk_elements / side.chunk_columns));
+  side.chunk_columns = std::min(side.columns, chunk_elements / vector * vector);
+  side.chunk_rows = std::max<int64_t>(1, std::min(side.rows, chunk_elements / side.chunk_columns));
   if (side.chunk_rows < side.rows && side.mapping == Mapping::kFlat) side.chunk_rows = side.chunk_rows / vector * vector;
 
   int64_t places = side.chunk_columns;
@@ -117,7 +124,7 @@ GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_colu
 Plan plan_grid(const Arguments& arguments, const Tuning& tuning) {
   Plan plan{arguments, 0, 1, 1, 0};
   Arguments& a = plan.arguments;
-  const int64_t rows_at_once = tuning.chunk_elements / a.gate.lanes;
+  const int64_t rows_at_once = std::max<int64_t>(1, chunk_of(a.gate.rows * a.gate.lanes, tuning) / a.gate.lanes);
   const int64_t gate_threads = std::min(a.gate.rows, rows_at_once) * a.gate.lanes;
   const int64_t threads = std::max({int64_t{a.ids.units}, int64_t{a.weights.units}, gate_threads});
   // Little work spreads over more multiprocessors in small blocks.
@@ -140,8 +147,9 @@ Plan plan_grid(const Arguments& arguments, const Tuning& tuning) {
 Arguments common_arguments(const AppendArgs& args) {
   Arguments a{};
   a.gate.lanes = 1;
-  a.shared = args.shared.data;
-  a.shared_stride = stride_of(args.shared);
+  const bool reads = (args.source == TWINCHECK_WEIGHTS || args.source == TWINCHECK_LOGITS) && args.num_shared > 0;
+  a.shared = reads ? args.shared.data : nullptr;
+  a.shared_stride = reads ? stride_of(args.shared) : 0;
   a.shared_step = args.shared.cols == 1 ? 0 : 1;
   a.num_shared = args.num_shared;
   a.base_id = args.base_id;

@@ -76,7 +76,7 @@ struct Arguments {
   Side ids;
   Side weights;
   GateRows gate;
-  const void* shared;
+  const void* shared;     // null where the source has none
   int64_t shared_stride;  // elements; 0 where there is one row
   int64_t shared_step;    // 0 where one column serves all shared experts, 1 otherwise
   int64_t num_shared;
@@ -94,7 +94,7 @@ inline constexpr int64_t kChunkElements = int64_t{1} << 30;
 struct Tuning {
   // Below this many elements a side is written one element a thread: short work ends sooner on more threads.
   int64_t vector_from = 0;
-  int64_t chunk_elements = kChunkElements;  // 16 or more
+  int64_t chunk_elements = kChunkElements;  // 16 or more; where a grid would have too many chunks, they are larger
 };
 
 struct Plan {

@@ -6,9 +6,13 @@
 #ifndef TWINCHECK_VECTOR_FROM
 #define TWINCHECK_VECTOR_FROM 131072
 #endif
+#ifndef TWINCHECK_CHUNK_ELEMENTS
+#define TWINCHECK_CHUNK_ELEMENTS kChunkElements
+#endif
 
 namespace twincheck::optimized {
 
-inline constexpr Tuning kTuning{/*vector_from=*/TWINCHECK_VECTOR_FROM};
+inline constexpr Tuning kTuning{/*vector_from=*/TWINCHECK_VECTOR_FROM,
+                                /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS};
 
 }  // namespace twincheck::optimized
