@@ -53,7 +53,7 @@ WideDivisor make_wide_divisor(uint64_t d) {
 bool is_in_place(const Matrix& in, const Matrix& out) { return in.rows > 0 && in.cols > 0 && in.data == out.data; }
 
 Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shared, int64_t element_bytes, bool in_place,
-               const Tuning& tuning) {
+               const Tuning& asked) {
   const int64_t vector = kVectorBytes / element_bytes;
   Side side{};
   side.routed = routed;
@@ -75,20 +75,20 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
     side.in_stride = side.out_stride = 0;
   }
 
-  const int64_t chunk_elements = chunk_of(side.rows * side.columns, tuning);
+  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
   const bool aligned = reinterpret_cast<std::uintptr_t>(side.out) % kVectorBytes == 0 && side.first_column == 0;
   const bool many = side.rows * side.columns >= std::max(vector, tuning.vector_from);
   side.mapping = Mapping::kScalar;
   if (many && aligned) {
     if (side.out_stride % vector == 0 && side.columns >= vector) {
       side.mapping = Mapping::kRows;
-    } else if (side.out_stride == side.columns && side.columns <= chunk_elements / vector) {
+    } else if (side.out_stride == side.columns && side.columns <= tuning.chunk_elements / vector) {
       side.mapping = Mapping::kFlat;
     }
   }
 
-  side.chunk_columns = std::min(side.columns, chunk_elements / vector * vector);
-  side.chunk_rows = std::max<int64_t>(1, std::min(side.rows, chunk_elements / side.chunk_columns));
+  side.chunk_columns = std::min(side.columns, tuning.chunk_elements / vector * vector);
+  side.chunk_rows = std::max<int64_t>(1, std::min(side.rows, tuning.chunk_elements / side.chunk_columns));
   if (side.chunk_rows < side.rows && side.mapping == Mapping::kFlat) side.chunk_rows = side.chunk_rows / vector * vector;
 
   int64_t places = side.chunk_columns;
