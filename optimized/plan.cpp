@@ -61,6 +61,7 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
   side.rows = out.rows;
   side.columns = in_place ? shared : routed + shared;
   if (side.rows == 0 || side.columns == 0) return side;
+  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
   side.out = out.data;
   side.out_stride = stride_of(out);
   const bool reads = routed > 0 && !in_place;
@@ -75,7 +76,6 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
     side.in_stride = side.out_stride = 0;
   }
 
-  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
   const bool aligned = reinterpret_cast<std::uintptr_t>(side.out) % kVectorBytes == 0 && side.first_column == 0;
   const bool many = side.rows * side.columns >= std::max(vector, tuning.vector_from);
   side.mapping = Mapping::kScalar;
