@@ -61,10 +61,10 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
   side.rows = out.rows;
   side.columns = in_place ? shared : routed + shared;
   if (side.rows == 0 || side.columns == 0) return side;
-  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
   side.out = out.data;
   side.out_stride = stride_of(out);
   const bool reads = routed > 0 && !in_place;
+  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
   side.in = reads ? in->data : out.data;
   side.in_stride = reads ? stride_of(*in) : 0;
 
