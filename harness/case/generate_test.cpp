@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <map>
 #include <set>
 
@@ -35,7 +36,7 @@ AppendArgs args_of(const Case& c) {
     if (l.pointer == Pointer::kSkewed) address += static_cast<uintptr_t>(l.pointer_bytes);
     if (l.pointer == Pointer::kInto) address = own(l.pointer_operand) + static_cast<uintptr_t>(l.pointer_bytes);
     *matrices[i] = matrix_of(c, o);
-    matrices[i]->data = reinterpret_cast<void*>(address);
+    matrices[i]->data = std::bit_cast<void*>(address);
   }
   args.num_shared = c.shared;
   args.base_id = c.base_id;
