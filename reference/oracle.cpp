@@ -17,11 +17,11 @@ template <typename Element>
 using View = Eigen::Map<const Eigen::Matrix<Element, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>, Eigen::Unaligned,
                         Eigen::OuterStride<>>;
 
+// Of an empty matrix, where pointer and row stride may be anything, there is no element to ask for.
 template <typename Element>
 View<Element> view(const Matrix& m) {
-  const bool empty = m.rows == 0 || m.cols == 0;  // then neither pointer nor row stride may mean anything
-  const auto* data = empty ? nullptr : static_cast<const Element*>(m.data);
-  return {data, m.rows, m.cols, Eigen::OuterStride<>(empty || m.rows == 1 ? m.cols : m.row_stride)};
+  const auto* data = static_cast<const Element*>(m.data);
+  return {data, m.rows, m.cols, Eigen::OuterStride<>(m.rows > 1 ? m.row_stride : m.cols)};
 }
 
 // Calls `use` with a zero of the unsigned type that holds the dtype's bits.

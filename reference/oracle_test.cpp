@@ -139,6 +139,13 @@ TEST(RoutedIds, ThatLeaveTheirDtypeAreNotCompared) {
   c.ids = Owned(Dtype::kI32, 1, 4, {id(i32), id(i32 / 2), id(i32 / 2 + 1), id(std::numeric_limits<int32_t>::min())});
   c.weights = Owned(Dtype::kF32, 1, 4, std::vector<uint64_t>(4));
   EXPECT_EQ(values(c.expect()), (std::vector<int64_t>{-999, i32 - 1, -999, std::numeric_limits<int32_t>::min(), 0}));
+  c.L = i32;
+  c.ids = Owned(Dtype::kI32, 1, 4, {id(i32 - 1), id(i32), id(-1), 0});
+  EXPECT_EQ(values(c.expect()), (std::vector<int64_t>{i32 - 1, -999, -1, 0, 0}));
+  c.L = i32 + 1;
+  EXPECT_EQ(values(c.expect()), (std::vector<int64_t>{i32 - 1, i32, -1, 0, 0})) << "the last value that fits";
+  c.L = 1;
+  EXPECT_EQ(values(c.expect())[2], -1);
   Call d;
   d.S = 1;
   d.L = 1;

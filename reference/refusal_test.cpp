@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmath>
-#include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -226,11 +228,16 @@ TEST_P(EverySource, NamesTheEarlierOfTwoDefects) {
 }
 
 TEST(Refusal, DoesNotReadPastAShortStruct) {
-  // Only the size field exists; the sanitizers see anything further being read.
-  auto* short_struct = static_cast<uint32_t*>(std::malloc(sizeof(uint32_t)));
-  *short_struct = sizeof(uint32_t);
-  EXPECT_EQ(refusal(*reinterpret_cast<const AppendArgs*>(short_struct)), Status::kBadParameter);
-  std::free(short_struct);
+  // Two fields, and then a page that must not be touched.
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  void* pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(pages, MAP_FAILED);
+  ASSERT_EQ(mprotect(static_cast<char*>(pages) + page, page, PROT_NONE), 0);
+  void* args = static_cast<char*>(pages) + page - 8;
+  const uint32_t size = 8;
+  std::memcpy(args, &size, sizeof size);
+  EXPECT_EQ(refusal(*static_cast<const AppendArgs*>(args)), Status::kBadParameter);
+  munmap(pages, 2 * page);
 }
 
 TEST(Refusal, AcceptsALaterVersionsStruct) {
@@ -410,7 +417,8 @@ TEST(Refusal, InPlaceIsTheSamePointerAndStrideOfTheSameKind) {
   a.topk_ids.data = a.out_ids.data;  // tight rows of K in rows of K + S
   EXPECT_EQ(refusal(a), Status::kOverlap);
   a = valid(TWINCHECK_CONSTANT);
-  a.topk_weights.data = a.out_ids.data;
+  a.topk_weights.data = a.out_ids.data;  // ids are no weights
+  a.topk_weights.row_stride = a.out_ids.row_stride;
   EXPECT_EQ(refusal(a), Status::kOverlap);
   a = valid(TWINCHECK_LOGITS);
   a.shared.data = a.out_weights.data;

@@ -327,6 +327,19 @@ TEST(GateInterval, PromisesANumberUpToTheLastSumThatFitsInF32) {
   EXPECT_EQ(gate({0x1p126, -0x1p126}, {1, 1}).kind, Kind::kRange);
 }
 
+// Beside 2^127, a thousand terms of 0.6 units in the last place of double count as 1 each where they are added one by one:
+// double has the sum above the limit, and it is 40 such units below.
+TEST(GateInterval, DecidesALimitThatDoublePasses) {
+  const int terms = 1000, n = terms + 2 + 1;
+  std::vector<double> hidden(terms + 2, 0x1.333334p74), weights(terms + 2, 1.0);
+  hidden[0] = 0xffffff * 0x1p40;
+  weights[0] = (0x1000000 - n - 1) * 0x1p40;
+  hidden[1] = (0xffffff - 20) * 0x1p80;  // the limit is (2^24 - 1) * (2^24 - n) * 2^80
+  EXPECT_EQ(gate(hidden, weights).kind, Kind::kRange);
+  hidden[1] += 0x1p81;
+  EXPECT_EQ(gate(hidden, weights).kind, Kind::kRangeOrNan);
+}
+
 TEST(GateInterval, CountsSubnormalInputsInFull) {
   // 2^-149 * 2^127 a thousand times over is far from 0 only with the subnormals in it.
   const std::vector<double> hidden(4, 0x1.8p-130), weights(4, 0x1p127);
@@ -357,6 +370,7 @@ TEST(GateInterval, PromisesNothingFromAHiddenSizeOfFourMillionOn) {
     const Format f = format_of(out);
     EXPECT_TRUE(same(w, {Kind::kRangeOrNan, f.sign | f.infinity, f.infinity}));
     EXPECT_TRUE(same(w, unpromised(out)));
+    EXPECT_TRUE(same(w, exact::gate_interval(ones, ones, 1, out)));
     EXPECT_TRUE(accepts(w, out, quiet_nan(f)));
   }
   ones.pop_back();
