@@ -1,4 +1,6 @@
 // The exhaustive small domain finds a candidate that is wrong at exactly one of its points, wherever that is.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <set>
