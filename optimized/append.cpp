@@ -11,7 +11,7 @@ namespace twincheck::optimized {
 namespace {
 
 template <class Id, class Weight, class Value, Source kSource>
-Result launch(const Plan& plan, void* stream) {
+TWINCHECK_LAUNCHES Result launch(const Plan& plan, void* stream) {
   return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
 }
 

@@ -17,6 +17,10 @@ inline Result result_of(hipError_t error, const char* call) {
   return {Status::kRuntimeError, format_message("%s: %s (%s)", call, hipGetErrorName(error), hipGetErrorString(error))};
 }
 
+// On a function that launches a kernel and has its template arguments: a symbol of its own in every library, by which a test
+// sees that no platform lacks an instantiation.
+#define TWINCHECK_LAUNCHES [[gnu::noinline]]
+
 // Launches a kernel that takes a plan's arguments and reads the launch's own error. One that some earlier call left unread
 // is not this launch's: it is dropped first.
 #define TWINCHECK_LAUNCH(kernel, plan, stream)                                                               \

@@ -54,7 +54,7 @@ struct Scratch {
 };
 
 template <class Id>
-Result fill(const AppendArgs& args, const Scratch& scratch) {
+TWINCHECK_LAUNCHES Result fill(const AppendArgs& args, const Scratch& scratch) {
   Arguments a = common_arguments(args);
   a.ids = plan_side(nullptr, scratch.ids, 0, args.num_shared, sizeof(Id), /*in_place=*/false, kTuning);
   const Plan plan = plan_grid(a, kTuning);
@@ -62,7 +62,7 @@ Result fill(const AppendArgs& args, const Scratch& scratch) {
 }
 
 template <class Weight, class Value, Source kSource>
-Result cast(const AppendArgs& args, const Scratch& scratch) {
+TWINCHECK_LAUNCHES Result cast(const AppendArgs& args, const Scratch& scratch) {
   Arguments a = common_arguments(args);
   if constexpr (kSource == Source::kGate) {
     a.gate = plan_gate(args, scratch.weights, 0);
@@ -92,7 +92,7 @@ void read_from(Arguments* a, const Matrix& m) {
 }
 
 template <class Id>
-Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
+TWINCHECK_LAUNCHES Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
   Arguments a = common_arguments(args);
   a.ids = plan_side(&args.topk_ids, args.out_ids, args.topk_ids.cols, args.num_shared, sizeof(Id),
                     is_in_place(args.topk_ids, args.out_ids), kTuning);
@@ -103,7 +103,7 @@ Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
 }
 
 template <class Weight>
-Result concat_weights(const AppendArgs& args, const Scratch& scratch) {
+TWINCHECK_LAUNCHES Result concat_weights(const AppendArgs& args, const Scratch& scratch) {
   Arguments a = common_arguments(args);
   a.weights = plan_side(&args.topk_weights, args.out_weights, args.topk_weights.cols, args.num_shared,
                         sizeof(typename Weight::Bits), is_in_place(args.topk_weights, args.out_weights), kTuning);
