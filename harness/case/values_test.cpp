@@ -348,7 +348,7 @@ TEST(ValueClasses, KeepTheirPromises) {
       ++count;
     }
     EXPECT_GT(below_one, count / 2);
-    EXPECT_NEAR(positive, count / 2, count / 20);
+    EXPECT_NEAR(positive, 0.5 * count, 0.05 * count);
 
     const auto bits = values_of(ValueClass::kBits, dtype);
     const std::size_t patterns = std::set<uint64_t>(bits.begin(), bits.end()).size();
