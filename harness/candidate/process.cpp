@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -81,6 +82,16 @@ std::string signal_name(int number) {
   return name != nullptr ? fmt::format("SIG{}", name) : fmt::format("signal {}", number);
 }
 
+// "AddressSanitizer: SEGV file.cpp:12 in f": a sanitizer's last line, where it ended the process. Empty where none did.
+std::string sanitizer_summary(const std::string& output) {
+  constexpr std::string_view kMark = "\nSUMMARY: ";
+  const std::size_t at = output.rfind(kMark);
+  if (at == std::string::npos) return {};
+  const std::size_t first = at + kMark.size();
+  const std::string line = output.substr(first, output.find('\n', first) - first);
+  return line.find("Sanitizer: ") == std::string::npos ? std::string() : line;
+}
+
 }  // namespace
 
 SharedMemory::SharedMemory(std::size_t bytes) : size_(bytes) {
@@ -125,7 +136,11 @@ void Process::reap(int status) {
   } else {
     ended_ = fmt::format("exit status {}", WEXITSTATUS(status));
   }
-  if (*words != 0) *ended_ += fmt::format(": {}", words);
+  if (*words != 0) {
+    *ended_ += fmt::format(": {}", words);
+  } else if (const std::string summary = sanitizer_summary(output_tail()); !summary.empty()) {
+    *ended_ += fmt::format(": {}", summary);
+  }
 }
 
 std::optional<std::string> Process::ended() {
@@ -192,13 +207,21 @@ uint64_t Process::output_bytes() const {
 std::string Process::output_tail() const {
   struct stat state {};
   if (fstat(output_, &state) != 0) return {};
-  const off_t first = state.st_size > static_cast<off_t>(kTailBytes) ? state.st_size - static_cast<off_t>(kTailBytes) : 0;
-  std::string tail(static_cast<std::size_t>(state.st_size - first), '\0');
-  const ssize_t n = pread(output_, tail.data(), tail.size(), first);
+  const off_t kept = std::min(state.st_size, kOutputKept);
+  std::string tail(static_cast<std::size_t>(kept), '\0');
+  const ssize_t n = pread(output_, tail.data(), tail.size(), state.st_size - kept);
   tail.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-  if (first > 0)
-    if (const std::size_t line = tail.find('\n'); line != std::string::npos && line + 1 < tail.size())
-      tail.erase(0, line + 1);
+  if (tail.size() <= kTailBytes) return tail;
+  // A sanitizer says what happened first, and much else afterwards.
+  const std::size_t error = tail.rfind("ERROR: ");
+  if (error != std::string::npos && tail.find("Sanitizer", error) < error + 40) {
+    const std::size_t summary = std::min(tail.rfind("SUMMARY: "), tail.size());
+    std::string shown = tail.substr(error, kTailBytes);
+    if (summary > error + kTailBytes) shown += "\n...\n" + tail.substr(summary, tail.find('\n', summary) - summary) + "\n";
+    return shown;
+  }
+  tail.erase(0, tail.size() - kTailBytes);
+  if (const std::size_t line = tail.find('\n'); line != std::string::npos && line + 1 < tail.size()) tail.erase(0, line + 1);
   return tail;
 }
 

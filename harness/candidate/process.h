@@ -59,7 +59,7 @@ class Process {
   };
   Activity activity() const;
 
-  // What it has printed. The text is the last few lines; it holds memory in proportion to what is kept, not to what was
+  // What it has printed. The text is the last few lines, or a sanitizer's report; it holds memory in proportion to what is kept, not to what was
   // printed, as long as somebody calls trim_output() now and then.
   uint64_t output_bytes() const;
   std::string output_tail() const;

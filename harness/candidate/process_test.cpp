@@ -44,6 +44,20 @@ TEST(Process, NamesAnUncaughtException) {
   EXPECT_EQ(reason, "SIGABRT: uncaught C++ exception: the words");
 }
 
+TEST(Process, SaysWhatASanitizerFound) {
+  Process process([] {
+    std::printf("noise\n==7==ERROR: AddressSanitizer: heap-buffer-overflow on address 0x1\n");
+    for (int i = 0; i < 100; ++i) std::printf("    #%d frame of the stack\n", i);
+    std::printf("SUMMARY: AddressSanitizer: heap-buffer-overflow kernel.cpp:12 in append\nmore\n");
+    std::fflush(stdout);
+    _exit(1);
+  });
+  EXPECT_EQ(end_of(process), "exit status 1: AddressSanitizer: heap-buffer-overflow kernel.cpp:12 in append");
+  const std::string tail = process.output_tail();
+  EXPECT_EQ(tail.rfind("ERROR: AddressSanitizer: heap-buffer-overflow", 0), 0u) << tail;
+  EXPECT_LT(tail.size(), 1200u);
+}
+
 SharedMemory* flags = nullptr;
 
 TEST(Process, ThatExitsRunsNothingOfItsParents) {
