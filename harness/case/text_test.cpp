@@ -13,7 +13,12 @@ namespace {
 
 constexpr std::string_view kHead = "append source=constant tokens=1 top_k=2 shared=1";
 
-Case with(std::string_view fields) { return parse(std::string(kHead) + " " + std::string(fields)); }
+Case with(std::string_view fields) {
+  std::string line(kHead);
+  line += ' ';
+  line += fields;
+  return parse(line);
+}
 
 TEST(Text, IsReadBackAsTheSameCase) {
   Choices choices = Choices::random(1);
