@@ -25,7 +25,7 @@ namespace twincheck {
 namespace {
 
 constexpr std::size_t kWords = 1024;       // of an uncaught exception
-constexpr off_t kOutputKept = 1 << 16;     // bytes that survive trim_output
+constexpr off_t kOutputKept = 1 << 16;     // bytes at the end that survive trim_output
 constexpr off_t kOutputAllowed = 1 << 20;  // bytes at which it acts
 constexpr std::size_t kTailBytes = 1000;   // of output_tail
 
@@ -104,7 +104,6 @@ SharedMemory::~SharedMemory() { munmap(data_, size_); }
 Process::Process(const std::function<void()>& body) : words_(kWords) {
   output_ = memfd_create("twincheck-output", MFD_CLOEXEC);
   if (output_ < 0) throw std::system_error(errno, std::generic_category(), "memfd_create");
-  fcntl(output_, F_SETFL, O_APPEND);  // so that trim_output may shorten it while the child writes
   std::fflush(nullptr);
   const pid_t parent = getpid();
   id_ = fork();
@@ -201,7 +200,7 @@ Process::Activity Process::activity() const {
 
 uint64_t Process::output_bytes() const {
   struct stat state {};
-  return trimmed_ + (fstat(output_, &state) == 0 ? static_cast<uint64_t>(state.st_size) : 0);
+  return fstat(output_, &state) == 0 ? static_cast<uint64_t>(state.st_size) : 0;
 }
 
 std::string Process::output_tail() const {
@@ -227,12 +226,10 @@ std::string Process::output_tail() const {
 
 void Process::trim_output() {
   struct stat state {};
-  if (fstat(output_, &state) != 0 || state.st_size <= kOutputAllowed) return;
-  std::string kept(kOutputKept, '\0');
-  const ssize_t n = pread(output_, kept.data(), kept.size(), state.st_size - kOutputKept);
-  if (n <= 0 || ftruncate(output_, 0) != 0) return;
-  if (write(output_, kept.data(), static_cast<std::size_t>(n)) != n) return;
-  trimmed_ += static_cast<uint64_t>(state.st_size - n);
+  if (fstat(output_, &state) != 0 || state.st_size - trimmed_ <= kOutputAllowed) return;
+  // A hole: the file keeps its length, and the child may go on writing meanwhile.
+  const off_t end = state.st_size - kOutputKept;
+  if (fallocate(output_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, trimmed_, end - trimmed_) == 0) trimmed_ = end;
 }
 
 }  // namespace twincheck

@@ -71,7 +71,7 @@ class Process {
   pid_t id_ = -1;
   int pidfd_ = -1;
   int output_ = -1;
-  uint64_t trimmed_ = 0;
+  off_t trimmed_ = 0;  // bytes of the beginning whose memory is given back
   SharedMemory words_;
   std::optional<std::string> ended_;
 };
