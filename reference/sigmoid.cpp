@@ -43,7 +43,7 @@ double sigmoid_times(double scale, double x) { return scale / (1 + std::exp(-x))
 // The end of the interval at x, rounded, where double can tell. y = sigmoid_times(scale, x), scale > 0.
 template <Side side, const Format& f>
 inline std::optional<uint32_t> double_end(double x, double y, double scale) {
-  constexpr double kError = 0x1p-49;       // relative to y + a; docs/oracle.md proves 1.1 * 2^-50
+  constexpr double kError = 0x1p-49;       // relative to y + a; docs/oracle.md proves 12 * 2^-53
   constexpr double kUnderflow = 0x1p-800;  // where exp overflows or the quotient is subnormal
   const double r = 0x1p-21 + std::min(150.0, std::max(0.0, -x)) * kUnit;
   const double a = side == kMiddle ? 0 : absolute_tolerance(scale);
