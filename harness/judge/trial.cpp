@@ -23,7 +23,10 @@ namespace twincheck {
 namespace {
 
 constexpr std::size_t kMaxMismatches = 10;
-constexpr unsigned char kPaint[kRuns] = {0xa5, 0x5a};  // complements: a byte that is the same after both runs was written
+// What outputs hold before a run, and what guards and gaps do. The two runs' are complements: a byte of an output that is
+// the same after both was written. Guards and gaps differ from the outputs, so that a candidate that copies one did write.
+constexpr unsigned char kPoison[kRuns] = {0xa5, 0x5a};
+constexpr unsigned char kPaint[kRuns] = {0xc9, 0x36};
 
 enum class Fill { kGuard, kGap };
 
@@ -44,21 +47,10 @@ std::size_t element_bytes(int32_t dtype) {
 
 bool is_output(Operand o) { return o == Operand::kOutIds || o == Operand::kOutWeights; }
 
-// Are all n bytes the paint? Else where the first other one is.
-std::size_t first_unpainted(const std::byte* p, std::size_t n, int run) {
-  static const auto painted = [] {
-    std::array<std::array<unsigned char, 1024>, kRuns> blocks;
-    for (int r = 0; r < kRuns; ++r) blocks[static_cast<std::size_t>(r)].fill(kPaint[r]);
-    return blocks;
-  }();
-  const auto& block = painted[static_cast<std::size_t>(run)];
-  for (std::size_t i = 0; i < n; i += block.size()) {
-    const std::size_t m = std::min(block.size(), n - i);
-    if (std::memcmp(p + i, block.data(), m) == 0) continue;
-    for (std::size_t j = 0; j < m; ++j)
-      if (p[i + j] != std::byte{block[j]}) return i + j;
-  }
-  return n;
+// Where the first of n bytes that is not `value` is; n where there is none.
+std::size_t first_other(const std::byte* p, std::size_t n, unsigned char value) {
+  if (n == 0 || (p[0] == std::byte{value} && std::memcmp(p, p + 1, n - 1) == 0)) return n;
+  return static_cast<std::size_t>(std::find_if(p, p + n, [&](std::byte b) { return b != std::byte{value}; }) - p);
 }
 
 double number_of(uint32_t bits, Dtype dtype) {
@@ -336,6 +328,14 @@ void Trial::paint(int run) {
 #endif
       std::memset(seg.data, kPaint[run], seg.bytes);
     }
+    if (p.is_output)
+      (void)walk(
+          p,
+          [&](int64_t, int64_t count, std::byte* rows) {
+            std::memset(rows, kPoison[run], static_cast<uint64_t>(count) * p.buffer.shape.row);
+            return true;
+          },
+          [](std::byte*, std::size_t, Fill) { return true; });
   }
   for (int i = 0; i < kInputs; ++i) {
     const Part& p = parts_[static_cast<std::size_t>(i)];
@@ -408,7 +408,8 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
           const std::size_t row = p.buffer.shape.row;
           if (!p.is_output) {
             if (p.dense.empty())
-              return first_unpainted(rows, static_cast<uint64_t>(count) * row, run) == static_cast<uint64_t>(count) * row ||
+              return first_other(rows, static_cast<uint64_t>(count) * row, kPaint[run]) ==
+                         static_cast<uint64_t>(count) * row ||
                      blame(promise::kInputs, fmt::format("{}: an element changed", name));
             const std::byte* was = p.dense.data() + static_cast<uint64_t>(first) * p.dense_row;
             const std::size_t n = static_cast<uint64_t>(count) * p.dense_row;
@@ -429,7 +430,7 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
               if (std::memcmp(at, inlay->dense.data() + static_cast<uint64_t>(first + r) * kept, kept) != 0)
                 return blame(promise::kInputs, fmt::format("{}[token={}]: a routed element was changed", name, first + r));
             }
-            const std::size_t changed = first_unpainted(at + kept, row - kept, run);
+            const std::size_t changed = first_other(at + kept, row - kept, kPoison[run]);
             if (changed != row - kept)
               return blame(promise::kRefusalTouches,
                            fmt::format("{}[token={}][slot={}] was written", name, first + r, (kept + changed) / p.element));
@@ -437,7 +438,7 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
           return true;
         },
         [&](const std::byte* bytes, std::size_t n, Fill kind) {
-          const std::size_t at = first_unpainted(bytes, n, run);
+          const std::size_t at = first_other(bytes, n, kPaint[run]);
           if (at == n) return true;
           report.guards_intact = false;
           const std::byte* where = bytes + at;
@@ -490,7 +491,7 @@ Trial::Repetition Trial::compare_with_first(Report& report) {
         if (now[i] == before[i]) continue;
         const int64_t slot = static_cast<int64_t>(i / element);
         if (o == Operand::kOutIds && expected_.ids[static_cast<std::size_t>(r * columns_ + slot)].any) continue;
-        const bool follows = now[i] == std::byte{kPaint[1]} && before[i] == std::byte{kPaint[0]};
+        const bool follows = now[i] == std::byte{kPoison[1]} && before[i] == std::byte{kPoison[0]};
         if (follows) {
           report.all_written = false;
           if (result.all_written && result.same)
