@@ -413,7 +413,7 @@ class Run {
     if (w.starved) return;
     Report report = hung(options_.limits.timeout, 0);
     report.verdict = Verdict::kFlaky;
-    failed(w, index, std::move(report), "", /*counted=*/true);
+    failed(w, index, report, "", /*counted=*/true);
   }
 
   void careful(Slot& slot, uint64_t first, uint64_t count) {
@@ -423,12 +423,12 @@ class Run {
   }
 
   // The worker died with items in hand.
-  void lost(WorkerState& w, Report report, const std::string& output) {
+  void lost(WorkerState& w, const Report& report, const std::string& output) {
     const uint64_t first = w.slot->first, count = w.slot->count;
     if (count > 1) {
       careful(*w.slot, first, count);
     } else {
-      failed(w, first, std::move(report), output, /*counted=*/false);
+      failed(w, first, report, output, /*counted=*/false);
     }
   }
 
@@ -450,7 +450,7 @@ class Run {
   }
 
   // An item that has no verdict from its worker, or (counted) another one.
-  void failed(WorkerState& w, uint64_t index, Report report, const std::string& output, bool counted) {
+  void failed(WorkerState& w, uint64_t index, const Report& report, const std::string& output, bool counted) {
     const Item item = plan_.item(index);
     if (!counted) {
       ++own_done_;

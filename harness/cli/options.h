@@ -16,19 +16,19 @@ struct Options {
   std::optional<uint64_t> cases;        // generated cases a candidate
   std::optional<double> seconds;        // of generated cases a candidate
   std::optional<uint64_t> seed;
-  int jobs = 1;
-  uint64_t shard = 0, shards = 1;  // shard i/n is taken modulo n, so that counting from 0 and from 1 both work
-  double timeout = 10;             // seconds a case
-  int device = 0;
-  std::string report;  // folder, or empty
+  uint64_t shard = 0, shards = 1;             // shard i/n is taken modulo n, so that counting from 0 and from 1 both work
+  double timeout = 10;                        // seconds a case
+  std::string report;                         // folder, or empty
+  std::string save = "twincheck-failures";    // folder, or empty: failures are not saved
+  std::optional<double> max_unsupported;      // percent; where not told 0 for the project's own candidates, else 100
+  uint64_t memory_limit = uint64_t{4} << 30;  // resident bytes of a worker
+  std::string law;                            // this law alone; empty: all
+  std::string corpus;                         // folder; empty: the project's own
+  int jobs = 1;                               // worker processes
+  int device = 0;                             // index of the GPU
+  int max_failures = 10;                      // distinct ones, after which a candidate's run stops
   bool quiet = false, no_color = false;
-  std::string save = "twincheck-failures";  // folder, or empty: failures are not saved
-  int max_failures = 10;
-  std::optional<double> max_unsupported;  // percent; where not told 0 for the project's own candidates, else 100
-  uint64_t memory_limit = uint64_t{4} << 30;
   bool classes = false;
-  std::string law;     // this law alone; empty: all
-  std::string corpus;  // folder; empty: the project's own
   bool no_corpus = false;
 
   std::vector<std::string> arguments;  // the verb's own

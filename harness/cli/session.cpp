@@ -319,7 +319,7 @@ std::string save_failure(const std::string& folder, const Participant& participa
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   contents += fmt::format("# law: {}\n{}", law, lines);
-  const std::string path =
+  std::string path =
       (fs::path(folder) / fmt::format("{}-{}-{}.case", file_word(participant.info.name), file_word(law), hex_hash(lines)))
           .string();
   const std::string unfinished = fmt::format("{}.{}.tmp", path, getpid());

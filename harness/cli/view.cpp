@@ -124,7 +124,7 @@ std::string matrices(const Case& c, const Outputs& outputs, Style style) {
                     outputs.ids.size() == expected.ids.size() && outputs.weights.size() == expected.weights.size();
   using Rows = std::vector<std::vector<std::string>>;
   Rows expected_ids, got_ids, expected_weights, got_weights;
-  const auto marked = [](bool wrong, std::string words) { return wrong ? "!" + words + "!" : words; };
+  const auto marked = [](bool wrong, const std::string& words) { return wrong ? "!" + words + "!" : words; };
   for (std::size_t t = 0; t < static_cast<std::size_t>(c.tokens); ++t) {
     for (Rows* rows : {&expected_ids, &got_ids, &expected_weights, &got_weights}) rows->emplace_back();
     for (std::size_t s = 0; s < columns; ++s) {

@@ -46,7 +46,7 @@ struct Reader {
   std::string text() {
     const auto size = number<uint32_t>();
     if (size > bytes.size()) whole = false;
-    const std::string words{bytes.substr(0, size)};
+    std::string words{bytes.substr(0, size)};
     bytes.remove_prefix(words.size());
     return words;
   }
