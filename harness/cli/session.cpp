@@ -545,7 +545,26 @@ int Session::finish() {
     console_.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options_.shard, options_.shards));
     return kGood;
   }
+  closing_line(bad ? "FAILED" : idle ? "NOTHING COMPARED" : "PASSED", !bad && !idle);
   return bad ? kBad : idle ? kUnusable : kGood;
+}
+
+// The last line: the verdict, how many cases were compared, on which platforms and candidates.
+void Session::closing_line(std::string_view verdict, bool good) {
+  uint64_t cases = 0, elements = 0;
+  std::set<std::string> platforms;
+  std::string who;
+  for (std::size_t i = 0; i < participants_.size(); ++i) {
+    cases += results_[i].tally.totals.cases;
+    elements += results_[i].tally.totals.elements();
+    platforms.insert(participants_[i].platform);
+    who += fmt::format("{}{}", who.empty() ? "" : ", ", participants_[i].info.name);
+  }
+  std::string where;
+  for (const std::string& platform : platforms) where += fmt::format("{}{}", where.empty() ? "" : ", ", platform);
+  console_.always(fmt::format("{}: {}: {} cases and {} output elements compared on {}: {}", verb_,
+                              good ? console_.style().good(verdict) : console_.style().bad(verdict), cases, elements, where,
+                              who));
 }
 
 void Session::summary() {

@@ -116,6 +116,7 @@ class Session {
 
   void told(const Participant& participant, Result& result, const Failure& failure);
   void shrink_failures(const Participant& participant, Result& result);
+  void closing_line(std::string_view verdict, bool good);
   void summary();
 
   const char* verb_;
