@@ -18,13 +18,7 @@
 extern "C" {
 #endif
 
-enum twincheck_dtype {
-  TWINCHECK_I32 = 1,
-  TWINCHECK_I64 = 2,
-  TWINCHECK_F32 = 3,
-  TWINCHECK_BF16 = 4,
-  TWINCHECK_F16 = 5
-};
+enum twincheck_dtype { TWINCHECK_I32 = 1, TWINCHECK_I64 = 2, TWINCHECK_F32 = 3, TWINCHECK_BF16 = 4, TWINCHECK_F16 = 5 };
 
 /* Where a shared expert's weight comes from. */
 enum twincheck_source {
@@ -55,7 +49,7 @@ enum twincheck_status {
 enum twincheck_memory { TWINCHECK_HOST = 0, TWINCHECK_HIP = 1, TWINCHECK_CUDA = 2 };
 
 typedef struct twincheck_matrix { /* row-major, unit column stride */
-  void *data;
+  void* data;
   int64_t rows, cols;
   int64_t row_stride; /* elements from one row to the next */
   int32_t dtype;      /* twincheck_dtype; 0 for a matrix that is not used */
@@ -71,7 +65,7 @@ typedef struct twincheck_append_args {
   int64_t remap_local_routed; /* L, 0 for none */
   float scale;
   int32_t reserved; /* 0 */
-  void *stream;     /* hipStream_t or cudaStream_t; null for host memory */
+  void* stream;     /* hipStream_t or cudaStream_t; null for host memory */
 } twincheck_append_args;
 
 #if defined(_WIN32)
@@ -83,22 +77,22 @@ typedef struct twincheck_append_args {
 #endif
 
 TWINCHECK_EXPORT int32_t twincheck_abi(void);         /* TWINCHECK_ABI */
-TWINCHECK_EXPORT const char *twincheck_name(void);    /* "platform.algorithm", e.g. "hip.fused" */
+TWINCHECK_EXPORT const char* twincheck_name(void);    /* "platform.algorithm", e.g. "hip.fused" */
 TWINCHECK_EXPORT int32_t twincheck_memory_kind(void); /* twincheck_memory */
 
 /* Returns a twincheck_status. With host memory the work is finished when it returns; on a device it is enqueued on
  * args->stream and should neither synchronize nor allocate. */
-TWINCHECK_EXPORT int32_t twincheck_append(const twincheck_append_args *args);
+TWINCHECK_EXPORT int32_t twincheck_append(const twincheck_append_args* args);
 
 /* Optional. Text for the calling thread's last nonzero status; valid until that thread's next call. */
-TWINCHECK_EXPORT const char *twincheck_last_error(void);
+TWINCHECK_EXPORT const char* twincheck_last_error(void);
 
 /* Optional. Sets a knob and returns 0 if it is known. The CPU platform knows order_seed, wave, devices, fail_nth. */
-TWINCHECK_EXPORT int32_t twincheck_set(const char *key, int64_t value);
+TWINCHECK_EXPORT int32_t twincheck_set(const char* key, int64_t value);
 
 /* Optional. Reads a knob or counter; -1 if unknown. The CPU platform knows live_bytes, launches, calls. A candidate that
  * answers 1 for exact_status is held to the very status of the refusal table; the project's own all do. */
-TWINCHECK_EXPORT int64_t twincheck_get(const char *key);
+TWINCHECK_EXPORT int64_t twincheck_get(const char* key);
 
 #ifdef __cplusplus
 }

@@ -50,8 +50,8 @@ enum class MemoryKind : int32_t { kHost = TWINCHECK_HOST, kHip = TWINCHECK_HIP, 
 inline constexpr std::array<std::string_view, 6> kDtypeNames{"none", "i32", "i64", "f32", "bf16", "f16"};
 inline constexpr std::array<std::string_view, 4> kSourceNames{"constant", "weights", "logits", "gate"};
 inline constexpr std::array<std::string_view, 13> kStatusNames{
-    "ok",          "negative_size", "bad_dtype",    "shape_mismatch", "bad_stride", "size_overflow", "bad_parameter",
-    "id_overflow", "null_pointer",  "misaligned",   "overlap",        "runtime_error", "unsupported"};
+    "ok",          "negative_size", "bad_dtype",  "shape_mismatch", "bad_stride",    "size_overflow", "bad_parameter",
+    "id_overflow", "null_pointer",  "misaligned", "overlap",        "runtime_error", "unsupported"};
 inline constexpr std::array<std::string_view, 3> kMemoryKindNames{"host", "hip", "cuda"};
 
 // The word for a number that a candidate or a caller gave; "?" where the number has none.

@@ -14,8 +14,8 @@ inline int64_t bytes_of_dtype(int32_t dtype) {
   return dtype == TWINCHECK_BF16 || dtype == TWINCHECK_F16 ? 2 : 4;
 }
 
-// A matrix with its memory, 16-byte aligned but for `offset` elements. Every byte is 0xa5 at first. A copy keeps the bytes, for
-// same_bytes; its matrix is still the original's.
+// A matrix with its memory, 16-byte aligned but for `offset` elements. Every byte is 0xa5 at first. A copy keeps the bytes,
+// for same_bytes; its matrix is still the original's.
 class Buffer {
  public:
   Buffer(int64_t rows, int64_t cols, int32_t dtype, int64_t row_stride = 0, int64_t offset = 0) {

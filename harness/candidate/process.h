@@ -59,8 +59,8 @@ class Process {
   };
   Activity activity() const;
 
-  // What it has printed. The text is the last few lines, or a sanitizer's report; it holds memory in proportion to what is kept, not to what was
-  // printed, as long as somebody calls trim_output() now and then.
+  // What it has printed. The text is the last few lines, or a sanitizer's report; it holds memory in proportion to what is
+  // kept, not to what was printed, as long as somebody calls trim_output() now and then.
   uint64_t output_bytes() const;
   std::string output_tail() const;
   void trim_output();

@@ -23,7 +23,7 @@ enum class Verdict : uint8_t {
 };
 inline constexpr int kVerdicts = 8;
 inline constexpr std::array<std::string_view, kVerdicts> kVerdictNames{"passed",    "refused", "failed", "unsupported",
-                                                                     "too_large", "crashed", "hung",   "flaky"};
+                                                                       "too_large", "crashed", "hung",   "flaky"};
 constexpr std::string_view name(Verdict v) { return kVerdictNames[static_cast<std::size_t>(v)]; }
 constexpr bool is_bad(Verdict v) {
   return v == Verdict::kFailed || v == Verdict::kCrashed || v == Verdict::kHung || v == Verdict::kFlaky;
@@ -31,16 +31,16 @@ constexpr bool is_bad(Verdict v) {
 
 // One element that is not what it must be.
 struct Mismatch {
-  bool is_weight;            // of out_weights, else of out_ids
+  bool is_weight;  // of out_weights, else of out_ids
   int64_t token, slot;
-  int64_t shared;            // slot - top_k, or -1 for a routed slot
-  std::string expected, got; // bits and value, ready to print: "0x4020 (2.5)", "[0x3efe, 0x3f02] ([0.496, 0.508])"
+  int64_t shared;             // slot - top_k, or -1 for a routed slot
+  std::string expected, got;  // bits and value, ready to print: "0x4020 (2.5)", "[0x3efe, 0x3f02] ([0.496, 0.508])"
 };
 
 struct Report {
   Verdict verdict = Verdict::kPassed;
-  std::string law;     // the broken promise, by name; empty where none is
-  std::string detail;  // one line: guard byte, status, signal, the candidate's own words
+  std::string law;                   // the broken promise, by name; empty where none is
+  std::string detail;                // one line: guard byte, status, signal, the candidate's own words
   std::vector<Mismatch> mismatches;  // at most ten, in row-major order, ids first
   int64_t ids_compared = 0, ids_wrong = 0, weights_compared = 0, weights_wrong = 0;
   Status expected_status = Status::kOk;
