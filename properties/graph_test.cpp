@@ -149,8 +149,10 @@ int32_t enqueued(const AppendArgs* given) {
 }
 Candidate streamed() {
   Candidate c = linked("cpu.fused on a stream", enqueued<optimized::append>);
+  // The stream is device 0's: the buffers may not be another's.
   c.set = [](const char* key, int64_t value) {
-    return std::strcmp(key, "fail_nth") != 0 && hip_cpu::set(key, value) ? 0 : -1;
+    const bool known = std::strcmp(key, "fail_nth") != 0 && std::strcmp(key, "host_device") != 0;
+    return known && hip_cpu::set(key, value) ? 0 : -1;
   };
   c.get = [](const char* key) { return std::strcmp(key, "exact_status") == 0 ? 1 : hip_cpu::get(key); };
   return c;

@@ -28,7 +28,7 @@ int64_t own(const char* key) { return std::strcmp(key, "exact_status") == 0 ? 1 
 struct State {
   int64_t calls = 0;
   std::map<std::tuple<const void*, const void*, int64_t, int64_t, int64_t>, std::vector<std::byte>> kept;
-  int64_t order_seed = 0, wave = 64, fail_nth = 0, live_bytes = 0;
+  int64_t order_seed = 0, wave = 64, fail_nth = 0, live_bytes = 0, devices = 1, host_device = 0, device = 0;
   bool broken = false;
 };
 State state;
@@ -134,6 +134,10 @@ int32_t set_knob(const char* key, int64_t value) {
     state.wave = value;
   else if (k == "fail_nth")
     state.fail_nth = value;
+  else if (k == "devices")
+    state.devices = value;
+  else if (k == "host_device")
+    state.host_device = value;
   else
     return -1;
   return 0;
@@ -145,6 +149,9 @@ int64_t get_knob(const char* key) {
   if (k == "wave") return state.wave;
   if (k == "fail_nth") return state.fail_nth;
   if (k == "live_bytes") return state.live_bytes;
+  if (k == "devices") return state.devices;
+  if (k == "host_device") return state.host_device;
+  if (k == "device") return state.device;
   return own(key);
 }
 
@@ -349,6 +356,22 @@ const Wrong kWrong[] = {
      set_knob, get_knob},
     {"half_initialized", "faults", "faults", kSeeing, true, "computes something else after an error",
      failing<Fault::kKeepsOutput>, set_knob, get_knob},
+    {"stays_on_the_device", "device_follows_outputs", "device_follows_outputs", kSeeing, true,
+     "leaves the outputs' device current",
+     [](const AppendArgs* a) {
+       if (state.host_device > 0) state.device = state.host_device - 1;
+       return right(a);
+     },
+     set_knob, get_knob},
+    {"launches_where_it_is", "device_follows_outputs", "appended_ids", kSeeing, true,
+     "runs on the current device, which has other memory",
+     [](const AppendArgs* a) {
+       if (state.host_device <= 1) return right(a);
+       AppendArgs other = *a;
+       other.base_id += other.base_id > 0 ? -1 : 1;
+       return right(&other);
+     },
+     set_knob, get_knob},
 };
 
 }  // namespace

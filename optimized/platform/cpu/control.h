@@ -13,6 +13,7 @@ namespace twincheck::hip_cpu {
 //   order_seed 0   blocks and threads run in this seed's random order; 0 is the fixed order, x first
 //   wave       64  lanes: 32 or 64
 //   devices    1   1 to 16
+//   host_device 0  n from 1 to 16: memory that the runtime did not hand out belongs to device n - 1; 0: to no device
 //   fail_nth   0   the n-th runtime call from now fails, once, without doing its work (calls that release do it all the
 //   same);
 //                  0 for none. Launches fail with hipErrorLaunchOutOfResources, allocations and whatever makes a handle with
@@ -29,6 +30,7 @@ bool set(const char* key, std::int64_t value);
 //   launches       kernels run, replays included, since the last reset
 //   calls          runtime calls since the last reset: launches and every hip function but hipGetLastError,
 //                  hipPeekAtLastError, hipGetErrorName, hipGetErrorString
+//   device         the calling thread's current device
 //   grid_x grid_y grid_z block_x block_y block_z shared_bytes   of the latest launch that the calling thread ran or, with
 //                  execute 0, would have run
 // -1 for an unknown key.

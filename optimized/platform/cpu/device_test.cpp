@@ -117,6 +117,26 @@ TEST_F(Devices, AKernelGivenAnotherDevicesMemoryIsAnIllegalAccess) {
   EXPECT_EQ(get("live_bytes"), 0);
 }
 
+TEST_F(Devices, OwnTheHostsMemoryOnRequest) {
+  set("devices", 2);
+  set("host_device", 2);
+  int host = 0;
+  hipPointerAttribute_t attributes{};
+  ASSERT_EQ(hipPointerGetAttributes(&attributes, &host), hipSuccess);
+  EXPECT_EQ(attributes.device, 1);
+  ASSERT_EQ(hipSetDevice(1), hipSuccess);
+  EXPECT_EQ(get("device"), 1);
+  hipLaunchKernelGGL(store, 1, 1, 0, nullptr, &host, 7);
+  EXPECT_EQ(hipDeviceSynchronize(), hipSuccess);
+  EXPECT_EQ(host, 7);
+
+  ASSERT_EQ(hipSetDevice(0), hipSuccess);
+  hipLaunchKernelGGL(store, 1, 1, 0, nullptr, &host, 8);
+  EXPECT_EQ(hipDeviceSynchronize(), hipErrorIllegalAddress);
+  EXPECT_EQ(last_fault(), "a kernel on device 0 was given memory of device 1");
+  EXPECT_EQ(host, 7);
+}
+
 TEST_F(Devices, PeersHaveNoAccess) {
   set("devices", 2);
   int can = 1;
@@ -131,6 +151,7 @@ TEST_F(Knobs, TakeTheirValuesAndNothingElse) {
   EXPECT_EQ(get("wave"), 32);
   EXPECT_FALSE(set("devices", 0));
   EXPECT_FALSE(set("devices", 17));
+  EXPECT_FALSE(set("host_device", 17));
   EXPECT_FALSE(set("fail_nth", -1));
   EXPECT_FALSE(set("deferred", 2));
   EXPECT_FALSE(set("execute", -1));

@@ -21,10 +21,12 @@ hipError_t check(const Launch& launch) {
   return launch.shared_bytes > kMaxSharedBytes ? hipErrorInvalidValue : hipSuccess;
 }
 
-// The device of an allocation, other than the launch's, that a word of the arguments points into; -1 for none.
+// The device of an allocation, other than the launch's, that a word of the arguments points into; -1 for none. Where the
+// host's memory has a device, every kernel is taken to be given some.
 int foreign_device(const Launch& launch, int device) {
   State& s = state();
   if (s.devices == 1) return -1;
+  if (s.host_device > 0 && s.host_device - 1 != device) return s.host_device - 1;
   Lock guard(s.lock);
   const auto* bytes = static_cast<const unsigned char*>(launch.call);
   for (std::size_t at = 0; at + sizeof(std::uintptr_t) <= launch.call_bytes; at += sizeof(std::uintptr_t)) {

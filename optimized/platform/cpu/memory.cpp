@@ -200,8 +200,12 @@ hipError_t hipPointerGetAttributes(hipPointerAttribute_t* attributes, const void
   if (error != hipSuccess) return finish(error);
   Lock guard(state().lock);
   const auto* found = find(pointer);
-  if (found == nullptr) return finish(hipErrorInvalidValue);
   void* const address = const_cast<void*>(pointer);
+  if (found == nullptr && state().host_device > 0) {
+    *attributes = {hipMemoryTypeDevice, state().host_device - 1, address, nullptr, 0, 0};
+    return hipSuccess;
+  }
+  if (found == nullptr) return finish(hipErrorInvalidValue);
   const bool host = found->second.type == hipMemoryTypeHost;
   *attributes = {found->second.type, found->second.device, address, host ? address : nullptr, 0, 0};
   return hipSuccess;

@@ -282,6 +282,10 @@ bool set(const char* key, std::int64_t value) {
     s.devices = static_cast<int>(value);
     return true;
   }
+  if (name == "host_device" && value >= 0 && value <= kMaxDevices) {
+    s.host_device = static_cast<int>(value);
+    return true;
+  }
   if (name == "fail_nth" && value >= 0) {
     s.fail_nth = value;
     return true;
@@ -305,6 +309,7 @@ std::int64_t get(const char* key) {
       {"order_seed", static_cast<std::int64_t>(s.order_seed.load())},
       {"wave", s.wave},
       {"devices", s.devices},
+      {"host_device", s.host_device},
       {"fail_nth", s.fail_nth},
       {"deferred", s.deferred},
       {"execute", s.execute},
@@ -312,6 +317,7 @@ std::int64_t get(const char* key) {
       {"live_handles", s.live_handles},
       {"launches", s.launches},
       {"calls", s.calls},
+      {"device", current_device()},
       {"grid_x", t_shape.grid[0]},
       {"grid_y", t_shape.grid[1]},
       {"grid_z", t_shape.grid[2]},
@@ -343,6 +349,7 @@ void reset() {
   s.interleaving = 0;
   s.wave = 64;
   s.devices = 1;
+  s.host_device = 0;
   s.fail_nth = 0;
   s.deferred = false;
   s.execute = true;

@@ -65,6 +65,7 @@ struct State {
   std::atomic<std::uint64_t> order_seed{0};
   std::atomic<int> wave{64};
   std::atomic<int> devices{1};
+  std::atomic<int> host_device{0};
   std::atomic<std::int64_t> fail_nth{0};
   std::atomic<bool> deferred{false};
   std::atomic<bool> execute{true};
