@@ -23,10 +23,14 @@ namespace twincheck {
 namespace {
 
 constexpr std::size_t kMaxMismatches = 10;
-// What outputs hold before a run, and what guards and gaps do. The two runs' are complements: a byte of an output that is
-// the same after both was written. Guards and gaps differ from the outputs, so that a candidate that copies one did write.
+// What outputs hold before a run, what their guards and gaps do, and those of the inputs. The two runs' are complements: a
+// byte of an output that is the same after both was written. All three differ, so that a candidate that copies one over
+// another did write.
 constexpr unsigned char kPoison[kRuns] = {0xa5, 0x5a};
-constexpr unsigned char kPaint[kRuns] = {0xc9, 0x36};
+constexpr unsigned char kOutputPaint[kRuns] = {0xc9, 0x36};
+constexpr unsigned char kInputPaint[kRuns] = {0x93, 0x6c};
+
+unsigned char paint_of(bool is_output, int run) { return is_output ? kOutputPaint[run] : kInputPaint[run]; }
 
 enum class Fill { kGuard, kGap };
 
@@ -326,7 +330,7 @@ void Trial::paint(int run) {
 #ifdef TWINCHECK_ASAN
       ASAN_UNPOISON_MEMORY_REGION(seg.data, seg.bytes);
 #endif
-      std::memset(seg.data, kPaint[run], seg.bytes);
+      std::memset(seg.data, paint_of(p.is_output, run), seg.bytes);
     }
     if (p.is_output)
       (void)walk(
@@ -408,7 +412,7 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
           const std::size_t row = p.buffer.shape.row;
           if (!p.is_output) {
             if (p.dense.empty())
-              return first_other(rows, static_cast<uint64_t>(count) * row, kPaint[run]) ==
+              return first_other(rows, static_cast<uint64_t>(count) * row, paint_of(p.is_output, run)) ==
                          static_cast<uint64_t>(count) * row ||
                      blame(promise::kInputs, fmt::format("{}: an element changed", name));
             const std::byte* was = p.dense.data() + static_cast<uint64_t>(first) * p.dense_row;
@@ -438,7 +442,7 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
           return true;
         },
         [&](const std::byte* bytes, std::size_t n, Fill kind) {
-          const std::size_t at = first_other(bytes, n, kPaint[run]);
+          const std::size_t at = first_other(bytes, n, paint_of(p.is_output, run));
           if (at == n) return true;
           report.guards_intact = false;
           const std::byte* where = bytes + at;
@@ -449,14 +453,14 @@ bool Trial::untouched(int run, bool outputs_too, Report& report) {
                 promise::kGaps,
                 fmt::format("{}: byte {} of the gap behind row {} changed from {:#04x} to {:#04x}", name,
                             static_cast<uint64_t>(where - p.buffer.data) - row * p.buffer.shape.stride - p.buffer.shape.row,
-                            row, kPaint[run], got));
+                            row, paint_of(p.is_output, run), got));
           }
           const bool before = where < p.buffer.data;
           const auto distance =
               before ? p.buffer.data - where : where - p.buffer.data - static_cast<int64_t>(p.buffer.shape.extent());
-          return blame(promise::kGuards,
-                       fmt::format("{}: the byte {} {} changed from {:#04x} to {:#04x}", name, distance,
-                                   before ? "before the first row" : "past the last row's end", kPaint[run], got));
+          return blame(promise::kGuards, fmt::format("{}: the byte {} {} changed from {:#04x} to {:#04x}", name, distance,
+                                                     before ? "before the first row" : "past the last row's end",
+                                                     paint_of(p.is_output, run), got));
         });
   }
   return clean;
