@@ -1,12 +1,14 @@
 // `twincheck gate`: the whole gate on this machine's platforms, as a list of stages a candidate.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 
 #include "harness/case/classes.h"
 #include "harness/case/enumerate.h"
 #include "harness/cli/golden.h"
+#include "harness/cli/kill_matrix.h"
 #include "harness/cli/session.h"
 #include "harness/cli/sweeps.h"
 #include "harness/cli/verbs.h"
@@ -129,6 +131,19 @@ CaseList check_recorded_outputs(Session& session, const Options& options) {
   return inputs;
 }
 
+// Do the laws still kill kernels that are wrong on purpose? Asked where the kernel that the mutants stem from is judged.
+void check_mutants(Session& session, const Options& options) {
+  const auto is_origin = [](const Participant& p) { return p.own && p.platform == "cpu"; };
+  const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
+  const auto& participants = session.participants();
+  if (!whole || session.interrupted() || std::none_of(participants.begin(), participants.end(), is_origin)) return;
+  try {
+    try_mutants(options, session.console(), [&](std::string_view words) { session.fail(std::string(words)); });
+  } catch (const UsageError& e) {
+    session.fail(fmt::format("mutants   {}", e.what()));
+  }
+}
+
 double default_seconds(const std::string& tier) {
   if (tier == "smoke") return 2;
   return tier == "nightly" ? 600 : 4;
@@ -154,6 +169,7 @@ int gate(const Options& options) {
   for (std::size_t i = 0; i < session.participants().size() && !session.interrupted(); ++i)
     for (const Stage& stage : kStages)
       if (!stage.run(gate, stage.name, i)) break;
+  check_mutants(session, options);
   return session.finish();
 }
 

@@ -122,6 +122,8 @@ void add_common(CLI::App& app, Options& o) {
   app.add_flag("--classes", o.classes, "print how the generated cases are distributed");
   app.add_option("--law", o.law, "this law only")->type_name("NAME");
   app.add_option("--corpus", o.corpus, "folder of *.case files; the project's own unless told")->type_name("DIR");
+  app.add_option("--mutants", o.mutants, "folder of mutants; lib/mutants beside the program's unless told")
+      ->type_name("DIR");
   app.add_flag("--no-corpus", o.no_corpus, "leave out saved failures and the corpus");
 }
 

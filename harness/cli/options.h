@@ -24,6 +24,7 @@ struct Options {
   uint64_t memory_limit = uint64_t{4} << 30;  // resident bytes of a worker
   std::string law;                            // this law alone; empty: all
   std::string corpus;                         // folder; empty: the project's own
+  std::string mutants;                        // folder; empty: ../lib/mutants from the executable
   int jobs = 1;                               // worker processes
   int device = 0;                             // index of the GPU
   int max_failures = 10;                      // distinct ones, after which a candidate's run stops

@@ -17,6 +17,7 @@ int replay(const Options& options);
 int shrink_verb(const Options& options);
 int sweep(const Options& options);
 int golden(const Options& options);
+int mutants(const Options& options);
 int list(const Options& options);
 
 struct Verb {
@@ -49,6 +50,8 @@ inline constexpr std::array kVerbs{
     Verb{"golden", "recorded outputs of other implementations against the reference", "FILE.jsonl",
          "one JSON object a line; with --candidate or --platform the inputs run through candidates too", true, golden,
          nullptr, "twincheck golden corpus/golden/append.jsonl\ntwincheck golden dump.jsonl --candidate ./libmine.so"},
+    Verb{"mutants", "kernels that are wrong on purpose against every law: the kill matrix", nullptr, nullptr, false, mutants,
+         nullptr, "twincheck mutants\ntwincheck mutants --mutants build/dev/lib/mutants"},
     Verb{"list", "platforms, candidates, laws, sweeps, and which of them can run here", nullptr, nullptr, false, list,
          nullptr, "twincheck list"},
 };
