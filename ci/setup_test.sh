@@ -54,7 +54,7 @@ not() { ! "$@"; }
 ended_in() { [[ $status == "$1" ]]; }
 log_empty() { [[ ! -s $work/log ]]; }
 
-required="g++ cmake ninja-build libeigen3-dev libgtest-dev libgmock-dev librapidcheck-dev libcli11-dev libfmt-dev nlohmann-json3-dev"
+required="g++ cmake ninja-build patch libeigen3-dev libgtest-dev libgmock-dev librapidcheck-dev libcli11-dev libfmt-dev nlohmann-json3-dev"
 required+=" libboost-context-dev libmpfr-dev"
 optional="lld ccache clang libclang-rt-dev clang-format-14 shellcheck hipcc libamdhip64-dev rocm-device-libs"
 
