@@ -5,6 +5,7 @@
 #include <hip/hip_runtime.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -22,6 +23,13 @@ namespace twincheck::optimized {
 namespace {
 
 namespace hip_cpu = twincheck::hip_cpu;
+
+// docs/kernel.md tells other programs where these lie.
+static_assert(sizeof(Arguments) == 360 && sizeof(Side) == 112 && sizeof(GateRows) == 72);
+static_assert(offsetof(Arguments, gate) == 224 && offsetof(Arguments, shared) == 296 && offsetof(Arguments, remap) == 336 &&
+              offsetof(Arguments, scale) == 356);
+static_assert(offsetof(Side, divisor) == 80 && offsetof(Side, blocks) == 104);
+static_assert(offsetof(GateRows, lanes) == 56 && offsetof(GateRows, blocks) == 68);
 
 class Append : public ::testing::Test {
  protected:

@@ -56,11 +56,11 @@ struct Bf16 {
 struct F16 {
   using Bits = uint16_t;
   __host__ __device__ static uint32_t widen(Bits bits) {
-    const uint32_t sign = (bits & 0x8000U) << 16;
-    const uint32_t rest = bits & 0x7fffU;
-    // With f16's exponent in f32's place the number is 2^112 times too small, subnormals included: exact.
-    const uint32_t scaled = bits_of(float_of(rest << 13) * 0x1p+112F);
-    return sign | (rest >= 0x7c00U ? scaled | 0x7f800000U : scaled);
+    // With f16's exponent in f32's place the number is 2^112 times too small, subnormals included: exact. What is then 2^16
+    // or more was an infinity or a NaN.
+    const uint32_t placed = (bits & 0x8000U) << 16 | (bits & 0x7fffU) << 13;
+    const uint32_t scaled = bits_of(float_of(placed) * 0x1p+112F);
+    return (scaled & 0x7fffffffU) >= 0x47800000U ? scaled | 0x7f800000U : scaled;
   }
   __host__ __device__ static Bits round(uint32_t bits) {
     const uint32_t sign = (bits >> 16) & 0x8000U;

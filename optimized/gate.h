@@ -8,6 +8,7 @@
 #include <hip/hip_runtime.h>
 
 #include <cstdint>
+#include <type_traits>
 
 #include "optimized/arithmetic.h"
 #include "optimized/plan.h"
@@ -27,6 +28,13 @@ constexpr uint32_t kGateOccupancy = 8;
 __device__ inline float tree_sum(const float* x) {
   return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
+
+// Where a compiler shall not begin with the next piece before this one's registers are free: nothing but a hint.
+#if defined(__AMDGCN__) && __has_builtin(__builtin_amdgcn_sched_barrier)
+#define TWINCHECK_ONE_AT_A_TIME() __builtin_amdgcn_sched_barrier(0)
+#else
+#define TWINCHECK_ONE_AT_A_TIME() static_cast<void>(0)
+#endif
 
 // In words, so that two 16-bit elements share a register.
 template <class Bits>
@@ -68,8 +76,8 @@ template <bool kWide, class Value>
 __device__ inline float lane_sum(const typename Value::Bits* hidden, const typename Value::Bits* gate, const GateRows& rows,
                                  uint32_t lane) {
   using Bits = typename Value::Bits;
-  // Pieces on their way at once: they hide the memory's latency and take registers.
-  constexpr uint32_t kAhead = kWide ? 64 / sizeof(Piece<Bits>) : 1;
+  // Pieces on their way at once: they hide the memory's latency and take registers, more where widening takes some too.
+  constexpr uint32_t kAhead = !kWide ? 1 : std::is_same_v<Value, F16> ? 2 : 64 / sizeof(Piece<Bits>);
   const int64_t pieces = rows.hidden_size / kPiece;
   float sum = 0.0F;
   TWINCHECK_ROLLED
@@ -84,6 +92,7 @@ __device__ inline float lane_sum(const typename Value::Bits* hidden, const typen
     }
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
+      TWINCHECK_ONE_AT_A_TIME();
       // A selection, not a branch, into which a compiler would move the loads.
       const float more = sum + piece_sum<Value>(h[i], g[i]);
       sum = q + i * rows.lanes < pieces ? more : sum;

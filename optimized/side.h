@@ -4,6 +4,7 @@
 #include <hip/hip_runtime.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "optimized/arithmetic.h"
 #include "optimized/plan.h"
@@ -15,6 +16,14 @@ struct alignas(16) Vector {
   static constexpr uint32_t kElements = 16 / sizeof(Element);
   Element element[kElements];
 };
+
+// One store of 16 bytes: as a struct's elements a compiler may merge some of them with the stores of a cut vector.
+template <class Element>
+__device__ inline void store(Element* out, const Vector<Element>& vector) {
+  uint4 words;
+  std::memcpy(&words, &vector, sizeof words);
+  *reinterpret_cast<uint4*>(out) = words;
+}
 
 // A chunk as its threads see it: pointers to its first row, and sizes that fit 32 bits.
 template <class Element>
@@ -60,7 +69,7 @@ __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& sid
       TWINCHECK_UNROLL
       for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = rules.routed(vector.element[i]);
     }
-    *reinterpret_cast<V*>(out) = vector;
+    store(out, vector);
     return;
   }
 
@@ -105,7 +114,7 @@ __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& sid
     }
   }
   if (valid == V::kElements) {
-    *reinterpret_cast<V*>(out) = vector;
+    store(out, vector);
     return;
   }
   TWINCHECK_UNROLL

@@ -29,8 +29,6 @@ std::string end_of(const std::function<void()>& body) {
   return end_of(process);
 }
 
-bool exists(pid_t id) { return kill(id, 0) == 0; }
-
 TEST(Process, SaysHowItEnded) {
   EXPECT_EQ(end_of([] {}), "exit status 0");
   EXPECT_EQ(end_of([] { _exit(3); }), "exit status 3");
@@ -111,29 +109,43 @@ TEST(Process, CannotReadItsParentsInput) {
             "exit status 7");
 }
 
-TEST(Process, IsKilledWithAllThatItForked) {
-  SharedMemory memory(4096);
-  auto* const grandchild = reinterpret_cast<volatile pid_t*>(memory.data());
-  {
+// 'X' where there is no such process; 'Z' is one of an init that reaps nothing.
+char state_of(pid_t id) {
+  FILE* file = std::fopen(("/proc/" + std::to_string(id) + "/stat").c_str(), "r");
+  if (file == nullptr) return 'X';
+  char state = 'X';
+  if (std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = 'X';
+  std::fclose(file);
+  return state;
+}
+
+bool gone(pid_t id) {
+  for (int i = 0; i < 5000; ++i) {
+    if (const char state = state_of(id); state == 'X' || state == 'Z') return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+TEST(Process, LeavesNothingThatItForked) {
+  for (const bool ends_by_itself : {false, true}) {
+    SharedMemory memory(4096);
+    auto* const grandchild = reinterpret_cast<volatile pid_t*>(memory.data());
     Process process([&] {
       const pid_t id = fork();
-      if (id != 0) *grandchild = id;
-      while (true) pause();
+      if (id == 0)
+        while (true) pause();
+      *grandchild = id;
+      while (!ends_by_itself) pause();
     });
-    while (*grandchild == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    EXPECT_TRUE(exists(*grandchild));
+    if (ends_by_itself) {
+      EXPECT_EQ(end_of(process), "exit status 0");
+    } else {
+      while (*grandchild == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      process.kill();
+    }
+    EXPECT_TRUE(gone(*grandchild)) << ends_by_itself;
   }
-  for (int i = 0; i < 5000 && exists(*grandchild); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  // It may be a zombie of an init that reaps nothing.
-  int status;
-  waitpid(*grandchild, &status, WNOHANG);
-  FILE* file = std::fopen(("/proc/" + std::to_string(*grandchild) + "/stat").c_str(), "r");
-  char state = 'X';
-  if (file != nullptr) {
-    if (std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = '?';
-    std::fclose(file);
-  }
-  EXPECT_TRUE(state == 'X' || state == 'Z') << state;
 }
 
 TEST(Process, DiesWithItsParent) {
@@ -152,18 +164,7 @@ TEST(Process, DiesWithItsParent) {
   kill(parent, SIGKILL);
   int status;
   waitpid(parent, &status, 0);
-  char state = '?';
-  for (int i = 0; i < 5000 && state != 'X' && state != 'Z'; ++i) {
-    FILE* file = std::fopen(("/proc/" + std::to_string(*worker) + "/stat").c_str(), "r");
-    if (file == nullptr) {
-      state = 'X';
-      break;
-    }
-    if (std::fscanf(file, "%*d (%*[^)]) %c", &state) != 1) state = '?';
-    std::fclose(file);
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  EXPECT_TRUE(state == 'X' || state == 'Z') << state;
+  EXPECT_TRUE(gone(*worker));
 }
 
 TEST(Process, TellsItsResidentMemory) {
