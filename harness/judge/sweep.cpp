@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 
 #include "harness/case/values.h"
 #include "reference/oracle.h"
@@ -36,6 +37,32 @@ std::byte* first_element(std::vector<std::byte>& buffer, std::size_t elements, s
   buffer.resize(kSlack + (elements + 1) * element + kSlack);
   const auto p = (reinterpret_cast<uintptr_t>(buffer.data()) + kSlack - 1) / kSlack * kSlack;
   return reinterpret_cast<std::byte*>(p + (past ? element : 0));
+}
+
+// f of the dtype as a type, so that what it does is compiled for each.
+template <class F>
+auto with_dtype(Dtype dtype, F f) {
+  if (dtype == Dtype::kF32) return f(std::integral_constant<Dtype, Dtype::kF32>{});
+  if (dtype == Dtype::kBf16) return f(std::integral_constant<Dtype, Dtype::kBf16>{});
+  return f(std::integral_constant<Dtype, Dtype::kF16>{});
+}
+
+// What the reference makes of the n bit patterns from `first` on, correctly rounded; how many of them are NaN.
+template <typename Bits>
+std::size_t expect(const Sweep& sweep, uint32_t first, std::size_t n, Bits* expected) {
+  return with_dtype(sweep.from, [&](auto from) {
+    return with_dtype(sweep.to, [&](auto to) {
+      std::size_t nans = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        const double value = reference::widen(reference::format_of(from), first + static_cast<uint32_t>(i));
+        nans += value != value;
+        expected[i] =
+            static_cast<Bits>(sweep.source == Source::kLogits ? reference::sigmoid_correctly_rounded(value, 1.0f, to)
+                                                              : reference::round(reference::format_of(to), value));
+      }
+      return nans;
+    });
+  });
 }
 
 }  // namespace
@@ -119,14 +146,7 @@ bool SweepBench::compare(const Sweep& sweep, uint64_t chunk, const std::byte* ou
   const auto first = static_cast<uint32_t>(chunk * kSweepChunk);
   expected_.resize(n * sizeof(Bits));
   auto* const expected = reinterpret_cast<Bits*>(expected_.data());
-  std::size_t nans = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const double value = reference::widen(from, first + static_cast<uint32_t>(i));
-    nans += value != value;
-    expected[i] =
-        static_cast<Bits>(sweep.source == Source::kLogits ? reference::sigmoid_correctly_rounded(value, 1.0f, sweep.to)
-                                                          : reference::round(to, value));
-  }
+  const std::size_t nans = expect(sweep, first, n, expected);
   found.ulp[SweepResult::kBins - 1] = nans;
   if (std::memcmp(out, expected, n * sizeof(Bits)) == 0) {
     found.ulp[0] = n - nans;
