@@ -111,7 +111,9 @@ GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_colu
   rows.hidden_stride = stride_of(args.hidden);
   rows.hidden = args.hidden.data;
   rows.gate = args.gate.data;
-  rows.out = static_cast<unsigned char*>(out.data) + first_column * bytes_of(out.dtype);
+  // As a number: an extent may pass the end of the addresses, and pointers may not.
+  rows.out = reinterpret_cast<unsigned char*>(reinterpret_cast<std::uintptr_t>(out.data) +
+                                              static_cast<std::uintptr_t>(first_column * bytes_of(out.dtype)));
   rows.out_stride = stride_of(out);
   // About 32 elements a lane, 256 lanes at most; short rows need no company.
   rows.lane_bits =

@@ -122,6 +122,7 @@ bool elements(const Case& c, Operand input, std::vector<uint64_t>& out) {
   const int64_t outer_stride = outer.rows > 1 ? matrix_of(c, l.pointer_operand).row_stride : outer.cols;
   const int64_t stride = m.rows > 1 ? matrix_of(c, input).row_stride : 0;
   if (l.pointer_bytes < 0 || l.pointer_bytes % width != 0 || outer_stride <= 0) return false;
+  if (stride < 0 || stride > int64_t{1} << 40) return false;
   out.reserve(count);
   for (int64_t r = 0; r < m.rows; ++r)
     for (int64_t k = 0; k < m.cols; ++k) {
