@@ -4,7 +4,7 @@
 // A sweep is a row of cases: chunk i holds the bit patterns from i * kSweepChunk on, all of them appended weights. A chunk
 // is compared with the reference's bits and intervals in one run; one that does not pass goes before check(), whose verdict
 // stands. Every value takes the kernel's vector path (tight, aligned). Its scalar path (one element past alignment) is taken
-// by every value of a 16-bit dtype, and by one chunk in 64 of the 2^32 f32 ones.
+// by every value of a 16-bit dtype, and by one chunk in 16 of the 2^32 f32 ones.
 #pragma once
 
 #include <array>
@@ -22,7 +22,7 @@
 namespace twincheck {
 
 inline constexpr uint64_t kSweepChunk = uint64_t{1} << 18;  // values
-inline constexpr uint64_t kScalarOf = 64;                   // chunks, one of which also takes the scalar path
+inline constexpr uint64_t kScalarOf = 16;                   // chunks, one of which also takes the scalar path
 
 struct Sweep {
   std::string_view name;
