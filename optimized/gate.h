@@ -53,6 +53,7 @@ struct alignas(16) Piece {
 template <bool kWide, class Bits>
 __device__ inline Piece<Bits> load_piece(const Bits* from) {
   if constexpr (kWide) {
+    TWINCHECK_WIDE(from);
     return *reinterpret_cast<const Piece<Bits>*>(from);
   } else {
     Piece<Bits> piece{};

@@ -20,6 +20,7 @@ struct alignas(16) Vector {
 // One store of 16 bytes: as a struct's elements a compiler may merge some of them with the stores of a cut vector.
 template <class Element>
 __device__ inline void store(Element* out, const Vector<Element>& vector) {
+  TWINCHECK_WIDE(out);
   uint4 words;
   std::memcpy(&words, &vector, sizeof words);
   *reinterpret_cast<uint4*>(out) = words;
@@ -64,7 +65,9 @@ __device__ inline void write_vector(const Chunk<Element>& chunk, const Side& sid
   Element* const out = chunk.out + (row * chunk.out_stride + column);
   V vector{};
   if (side.wide_in != 0 && column + V::kElements <= chunk.routed) {
-    vector = *reinterpret_cast<const V*>(chunk.in + (row * chunk.in_stride + column));
+    const Element* const in = chunk.in + (row * chunk.in_stride + column);
+    TWINCHECK_WIDE(in);
+    vector = *reinterpret_cast<const V*>(in);
     if (rules.maps_routed()) {
       TWINCHECK_UNROLL
       for (uint32_t i = 0; i < V::kElements; ++i) vector.element[i] = rules.routed(vector.element[i]);
