@@ -406,11 +406,11 @@ class Run {
     go_on(w);
   }
 
-  // An item that did not return within its time did so in a fresh process.
+  // An item that did not return within its time did so in a fresh process: it is slow, or it does not always return.
   void returned_after_all(WorkerState& w) {
     const uint64_t index = *w.second_try;
     w.second_try.reset();
-    if (w.starved) return;
+    if (w.starved || seconds_since(w.since) > options_.limits.timeout) return;
     Report report = hung(options_.limits.timeout, 0);
     report.verdict = Verdict::kFlaky;
     failed(w, index, report, "", /*counted=*/true);
@@ -554,8 +554,9 @@ class Run {
   std::size_t fails_after(const std::vector<Item>& items) {
     solo_.restart();
     for (std::size_t i = 0; i < items.size(); ++i) {
-      if (interrupted()) return 0;
-      if (is_bad(solo_.judge(items[i]).verdict)) return i + 1;
+      const bool bad = is_bad(solo_.judge(items[i]).verdict);
+      if (interrupted()) return 0;  // an interrupted item looks like a crash
+      if (bad) return i + 1;
     }
     return 0;
   }

@@ -153,8 +153,10 @@ TEST_P(Death, CostsItsCaseOnly) {
   constexpr uint64_t kSize = 90;
   const tampering::Behaviour& behaviour = tampering::kBehaviours[static_cast<std::size_t>(tampering::find(GetParam()))];
   const Tamper tamper(GetParam());
-  for (const int jobs : {1, 2}) {
+  for (const auto& [jobs, batch] : {std::pair<int, std::size_t>{1, 1}, {2, 1}, {1, kSize}}) {
+    SCOPED_TRACE(std::to_string(jobs) + " workers, batches of " + std::to_string(batch));
     RunOptions o = options_for(kSize, jobs);
+    o.batch = batch;  // the places are the first, a middle and the last one of a batch of all
     o.limits.timeout = behaviour.verdict == "hung" ? 0.5 : 20;
     o.limits.memory = uint64_t{512} << 20;
     const std::vector<uint64_t> places{0, kSize / 2, kSize - 1};
@@ -187,12 +189,17 @@ TEST(Run, NoticesClosedDescriptorsAndChangedSignals) {
   for (const auto& [behaviour, reason] : {std::pair{"closes_descriptors", "file descriptor 0 is closed"},
                                           std::pair{"changes_signals", "SIGSEGV is ignored"}}) {
     const Tamper tamper(behaviour);
-    const RunResult r = run(plan_of(60, {0, 30, 59}), tampering_judge(), options_for(60));
-    const std::vector<std::string> words = verdicts(r);
-    for (uint64_t i = 0; i < 60; ++i) EXPECT_EQ(words[i], i == 0 || i == 30 || i == 59 ? "crashed" : "passed") << i;
-    ASSERT_EQ(r.failures.size(), 1u);
-    EXPECT_NE(r.failures[0].report.detail.find(reason), std::string::npos) << r.failures[0].report.detail;
-    EXPECT_EQ(r.workers, 4u - 1u) << "a fresh worker after each, but not after the last";
+    for (const std::size_t batch : {1, 60}) {
+      RunOptions o = options_for(60);
+      o.batch = batch;
+      const RunResult r = run(plan_of(60, {0, 30, 59}), tampering_judge(), o);
+      const std::vector<std::string> words = verdicts(r);
+      for (uint64_t i = 0; i < 60; ++i)
+        EXPECT_EQ(words[i], i == 0 || i == 30 || i == 59 ? "crashed" : "passed") << i << ", batches of " << batch;
+      ASSERT_EQ(r.failures.size(), 1u);
+      EXPECT_NE(r.failures[0].report.detail.find(reason), std::string::npos) << r.failures[0].report.detail;
+      EXPECT_EQ(r.workers, batch == 1 ? 3u : 4u) << "a fresh worker after each, but not after the last";
+    }
   }
 }
 
@@ -304,13 +311,23 @@ TEST(Run, CallsAHangThatDoesNotRepeatFlaky) {
   EXPECT_EQ(verdicts(r), (std::vector<std::string>{"passed", "passed", "passed", "flaky", "passed", "passed"}));
 }
 
-TEST(Run, GivesASlowCaseItsTime) {
+TEST(Run, TriesAHangOnceMoreWithThreeTimesTheTime) {
+  // Of a second: within the time, within three times the time, and beyond.
   const MakeJudge judge = acting([](const Item& i) {
-    if (i.c.seed == 3) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    if (i.c.seed == 1) std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    if (i.c.seed == 3) std::this_thread::sleep_for(std::chrono::milliseconds(1800));
+    if (i.c.seed == 5) std::this_thread::sleep_for(std::chrono::seconds(100));
   });
-  RunOptions o = options_for(6);
-  o.limits.timeout = 2;
-  EXPECT_EQ(verdicts(run(plan_of(6), judge, o)), all_passed(6));
+  RunOptions o = options_for(8);
+  o.limits.timeout = 1;
+  const RunResult r = run(plan_of(8), judge, o);
+  std::vector<std::string> expected = all_passed(8);
+  expected[5] = "hung";
+  EXPECT_EQ(verdicts(r), expected);
+  ASSERT_EQ(r.failures.size(), 1u);
+  EXPECT_EQ(r.failures[0].index, 5u);
+  EXPECT_GT(r.seconds, 1 + 1.8 + 1 + 3);
+  EXPECT_LT(r.seconds, 20);
 }
 
 TEST(Run, FindsTheCulpritOfABatch) {

@@ -81,7 +81,7 @@ const std::string kQuick = "--no-corpus --law equals_reference --seed 5eed --cas
 TEST_F(Cli, HelpIsThereForEveryVerb) {
   const Ran all = run("--help");
   EXPECT_EQ(all.status, 0);
-  for (const std::string verb : {"gate", "verify", "replay", "shrink", "list"}) {
+  for (const std::string verb : {"gate", "verify", "replay", "shrink", "sweep", "golden", "mutants", "list"}) {
     EXPECT_TRUE(has(all.out, verb));
     const Ran r = run(verb + " --help");
     EXPECT_EQ(r.status, 0) << verb;
@@ -215,6 +215,10 @@ TEST_F(Cli, ASavedSequenceLeadsToAFlakyFailureAgain) {
     EXPECT_EQ(r.status, 1) << name;
     EXPECT_TRUE(has(r.out, "FLAKY tampering." + name)) << r.out;
     EXPECT_TRUE(has(r.out, "did not repeat alone in a fresh process, but after others"));
+    for (const auto& entry : fs::directory_iterator(folder_ / "saved")) {
+      const std::string saved = contents(entry.path());
+      EXPECT_EQ(has(saved, "replay: "), !has(saved, "# FLAKY")) << "the case alone does not show it: " << saved;
+    }
     const Ran again = run(replay_line(r.out), broken);
     EXPECT_EQ(again.status, 1) << name << "\n" << again.out;
     EXPECT_TRUE(has(again.out, "failed 1")) << again.out;
@@ -245,6 +249,110 @@ TEST_F(Cli, ShrinkKeepsTheBrokenLaw) {
   const Ran right = run("shrink --candidate " + kTampering + " " + large);
   EXPECT_EQ(right.status, 0);
   EXPECT_TRUE(has(right.out, "nothing to shrink")) << right.out;
+}
+
+// The recorded outputs, one a line.
+std::vector<std::string> recorded_lines() {
+  std::istringstream file(contents(TWINCHECK_CORPUS "/golden/append.jsonl"));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+// The record with the first element of its array `field` replaced.
+std::string with_first(const std::string& record, const std::string& field, const std::string& value) {
+  const std::size_t at = record.find('[', record.find("\"" + field + "\"")) + 1;
+  return record.substr(0, at) + value + record.substr(record.find_first_of(",]", at));
+}
+
+TEST_F(Cli, GoldenCountsWhatItComparedAndNamesLineCaseAndValue) {
+  const std::vector<std::string> lines = recorded_lines();
+  ASSERT_GT(lines.size(), 100u);
+  const auto record = std::find_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return std::regex_search(line, std::regex("\"out_weights\": *\\[\"3[0-9a-f]{3}\"")) && has(line, "\"f16\"") &&
+           std::regex_search(line, std::regex("\"out_ids\": *\\[[0-9]"));
+  });
+  ASSERT_NE(record, lines.end()) << "a record whose first weight is a number of 16 bits";
+  write("right.jsonl", lines[0] + "\n\n" + *record + "\n");
+  const Ran right = run("golden right.jsonl");
+  EXPECT_EQ(right.status, 0) << right.out << right.err;
+  EXPECT_TRUE(std::regex_search(
+      right.out, std::regex("PASSED: right.jsonl: 2 records, [0-9]+ ids and [0-9]+ weights compared, 0 records wrong, 0 "
+                            "skipped")))
+      << right.out;
+  for (const auto& [field, value, law] :
+       {std::array{"out_ids", "999999", "routed_ids"}, std::array{"out_weights", "\"7e00\"", "routed_weights"}}) {
+    write("wrong.jsonl", lines[0] + "\n\n" + with_first(*record, field, value) + "\n");
+    const Ran wrong = run("golden wrong.jsonl");
+    EXPECT_EQ(wrong.status, 1) << wrong.out << wrong.err;
+    EXPECT_TRUE(has(wrong.out, std::string("law=") + law + "   wrong.jsonl:3\n")) << wrong.out;
+    EXPECT_TRUE(has(wrong.out, std::string(field) + "[token=0][slot=0]  expected ")) << wrong.out;
+    EXPECT_TRUE(has(wrong.out, "  case: append source=")) << wrong.out;
+    EXPECT_TRUE(has(wrong.out, "FAILED: wrong.jsonl: 2 records")) << wrong.out;
+  }
+}
+
+TEST_F(Cli, GoldenRunsTheRecordsInputsThroughACandidateToo) {
+  write("few.jsonl", recorded_lines()[0] + "\n" + recorded_lines()[1] + "\n");
+  const Ran right = run("golden few.jsonl --candidate " + kIndependent);
+  EXPECT_EQ(right.status, 0) << right.out << right.err;
+  EXPECT_TRUE(has(right.out, "PASSED: independent.plain is right in 2 cases")) << right.out;
+  const Ran wrong = run("golden few.jsonl --candidate " + kTampering, "TAMPER=wrong_appended_id");
+  EXPECT_EQ(wrong.status, 1) << wrong.out;
+  EXPECT_TRUE(has(wrong.out, "law=appended_ids   few.jsonl:")) << wrong.out;
+}
+
+TEST_F(Cli, GoldenRefusesMalformedLinesByLineAndField) {
+  const std::string good = recorded_lines()[0];
+  const auto refused = [&](const std::string& line, const std::string& words) {
+    write("bad.jsonl", good + "\n" + line + "\n");
+    expect_unusable("golden bad.jsonl", "bad.jsonl:2: " + words);
+  };
+  refused(good.substr(0, good.size() / 2), "byte ");
+  refused("[1, 2]", "not a JSON object, expected one object a line");
+  refused(with_first(good, "out_ids", "1, 1"), "field out_ids: found ");
+  refused(with_first(good, "out_weights", "\"zz\""), "field out_weights: found \"zz\", expected 4 hexadecimal digits");
+  refused("{}", "field mode: found nothing, expected constant, weights, logits or gate");
+  expect_unusable("golden nothing.jsonl", "nothing.jsonl: cannot be read");
+  write("empty.jsonl", "\n");
+  EXPECT_EQ(run("golden empty.jsonl").status, 2) << "nothing compared";
+}
+
+TEST_F(Cli, SweepsMeetEveryValueAndShowTheErrorsOfASigmoid) {
+  const Ran r = run("sweep f16-bf16 bf16-sigmoid --candidate " + kIndependent);
+  EXPECT_EQ(r.status, 0) << r.out << r.err;
+  EXPECT_TRUE(has(r.out, "twincheck sweep: f16-bf16, 65536 values: independent.plain"));
+  EXPECT_TRUE(std::regex_search(r.out, std::regex("independent.plain f16-bf16: (65536|131072) values in"))) << r.out;
+  EXPECT_TRUE(std::regex_search(r.out, std::regex("at most [0-9]+ ulp of f32 from the correctly rounded value, first at "
+                                                  "0x[0-9a-f]+\n    0 ulp +[0-9]+\n")))
+      << r.out;
+  const Ran wrong = run("sweep f16-bf16 --candidate " + kTampering, "TAMPER=number_for_nan");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_TRUE(std::regex_search(wrong.out, std::regex("law=appended_weights   sweep f16-bf16, from 0x0 on, (vector|scalar) "
+                                                      "path")))
+      << wrong.out;
+  EXPECT_TRUE(has(wrong.out, "not all right"));
+  EXPECT_NE(replay_line(wrong.out), "");
+  expect_unusable("sweep f64-f32", "there is no sweep 'f64-f32', expected one of: f32-bf16, ");
+}
+
+TEST_F(Cli, ClassesShowHowARunsCasesAreDistributed) {
+  const Ran r = run("verify " + kQuick + "--classes --candidate " + kIndependent);
+  EXPECT_EQ(r.status, 0) << r.out;
+  for (const std::string line : {"source \\(of 2000 all\\)  constant [0-9.]+ %", "in_place \\(of [0-9]+ valid\\)  none ",
+                                 "overlap \\(of [0-9]+ invalid\\)  outputs "})
+    EXPECT_TRUE(std::regex_search(r.out, std::regex("\n" + line))) << line << "\n" << r.out;
+  EXPECT_FALSE(has(run("verify " + kQuick + "--candidate " + kIndependent).out, "(of 2000 all)"));
+}
+
+TEST_F(Cli, MemoryIsLimitedByWhatIsResident) {
+  const Ran r =
+      run("verify --no-corpus --law equals_reference --seed 5eed --cases 64 --jobs 1 --memory-limit 256M --save '' "
+          "--candidate " +
+              kTampering,
+          "TAMPER=grows");
+  EXPECT_EQ(r.status, 1) << r.out;
+  EXPECT_TRUE(std::regex_search(r.out, std::regex("resident memory [0-9.]+ [MG]iB, past the limit of 256"))) << r.out;
 }
 
 TEST_F(Cli, ReplayShowsBothMatricesAndMarksTheDifference) {
@@ -329,17 +437,32 @@ int marked_processes(const std::string& mark) {
 }
 
 TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
-  for (const auto& [behaviour, expected] :
-       {std::pair{"right", 130}, std::pair{"sleeps", 130}, std::pair{"wrong_routed_id", 1}}) {
-    const std::string mark = "TWINCHECK_TEST_MARK=" + std::to_string(getpid()) + behaviour;
+  struct Interrupted {
+    const char *behaviour, *arguments;
+    int status;
+    const char *said, *not_said;
+  };
+  const std::string verify =
+      "verify --seconds 600 --no-corpus --timeout 600 --law equals_reference --candidate " + kTampering;
+  const std::string one = " --timeout 600 --candidate " + kTampering + " append source=constant tokens=4 top_k=2 shared=1";
+  const std::string replay = "replay" + one, shrink = "shrink" + one;
+  const std::string golden = "golden " TWINCHECK_CORPUS "/golden/append.jsonl --timeout 600 --candidate " + kTampering;
+  for (const Interrupted& run :
+       {Interrupted{"right", verify.c_str(), 130, "cases/s", "FAIL"},
+        Interrupted{"sleeps", verify.c_str(), 130, "", "CRASH"},
+        Interrupted{"wrong_routed_id", verify.c_str(), 1, "cases/s", "CRASH"},
+        Interrupted{"one_in_500", verify.c_str(), 1, "cases/s", "CRASH"},
+        Interrupted{"sleeps", replay.c_str(), 130, "0 of 1 cases", "CRASH"},
+        Interrupted{"sleeps", shrink.c_str(), 130, "", "CRASH"}, Interrupted{"sleeps", golden.c_str(), 130, "", "CRASH"},
+        Interrupted{"right", "sweep f32-bf16 --platform cpu", 130, "all right as far as it came", "PASSED"},
+        Interrupted{"right", "gate --platform cpu --seconds 600", 130, "as far as it came", "FAIL"}}) {
+    const std::string mark = "TWINCHECK_TEST_MARK=" + std::to_string(getpid()) + run.behaviour;
+    const std::string command = "cd '" + folder_.string() + "' && exec env " + mark + " TAMPER=" + run.behaviour + " '" +
+                                kProgram + "' " + run.arguments + " >out.txt 2>&1 </dev/null";
     const pid_t child = fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      if (chdir(folder_.c_str()) != 0 || freopen("out.txt", "w", stdout) == nullptr) _exit(99);
-      const std::string tamper = std::string("TAMPER=") + behaviour;
-      execlp("env", "env", mark.c_str(), tamper.c_str(), kProgram.c_str(), "verify", "--seconds", "600", "--no-corpus",
-             "--timeout", "600", "--law", "equals_reference", "--candidate", kTampering.c_str(),
-             static_cast<char*>(nullptr));
+      execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
       _exit(99);
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
@@ -349,13 +472,12 @@ TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
     waitpid(child, &status, 0);
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3));
     const std::string out = contents(folder_ / "out.txt");
-    ASSERT_TRUE(WIFEXITED(status)) << out;
-    EXPECT_EQ(WEXITSTATUS(status), expected) << behaviour << "\n" << out;
-    EXPECT_TRUE(has(out, "interrupted")) << out;
-    if (std::string(behaviour) != "sleeps") {
-      EXPECT_TRUE(has(out, "cases/s")) << out;
-    }
-    EXPECT_EQ(marked_processes(mark), 0) << behaviour;
+    ASSERT_TRUE(WIFEXITED(status)) << run.arguments << "\n" << out;
+    EXPECT_EQ(WEXITSTATUS(status), run.status) << run.behaviour << " " << run.arguments << "\n" << out;
+    EXPECT_TRUE(has(out, "\ninterrupted\n")) << run.arguments << "\n" << out;
+    EXPECT_TRUE(has(out, run.said)) << run.arguments << "\n" << out;
+    EXPECT_FALSE(has(out, run.not_said)) << run.arguments << "\n" << out;
+    EXPECT_EQ(marked_processes(mark), 0) << run.arguments;
   }
 }
 

@@ -101,6 +101,7 @@ int replay(const Options& options) {
     for (std::size_t i = 0; i < list.items.size() && interrupt_signal == 0; ++i) {
       const Item& item = list.items[i];
       const Worker::Outcome outcome = worker.ask("0" + to_bytes(item));
+      if (interrupt_signal != 0 && outcome.end != Worker::End::kAnswered) break;  // nothing is known of the case
       const Report report = report_of(outcome, options.timeout);
       ++totals.cases;
       ++totals.verdicts[static_cast<std::size_t>(report.verdict)];
@@ -124,12 +125,18 @@ int replay(const Options& options) {
                                list.items.size(), verdict_line(totals), totals.elements()));
     if (totals.bad() > 0) {
       bad = true;
+    } else if (interrupt_signal != 0) {
+      break;
     } else if (totals.elements() == 0) {
       idle = true;
       console.always(fmt::format("{}: {}: no output element of a valid case was compared",
                                  console.style().bad("NOTHING COMPARED"), participant.info.name));
     }
-    if (interrupt_signal != 0) return bad ? kBad : kInterrupted;
+    if (interrupt_signal != 0) break;
+  }
+  if (interrupt_signal != 0) {
+    console.always("interrupted");
+    return bad ? kBad : kInterrupted;
   }
   return bad ? kBad : idle || participants.empty() ? kUnusable : kGood;
 }

@@ -461,7 +461,12 @@ void Session::told(const Participant& participant, Result& result, const Failure
   context.replay = replay_command(participant, options_, failure.item);
   const std::vector<Item> one{failure.item};
   const std::vector<Item>& sequence = failure.sequence.empty() ? one : failure.sequence;
-  const std::string plain = failure_message(failure.report, context, {});
+  Context in_file = context;
+  if (sequence.size() > 1) {  // the case alone would not show it
+    in_file.replay.clear();
+    in_file.notes.push_back("the cases below lead to it, in this order: twincheck replay with this file");
+  }
+  const std::string plain = failure_message(failure.report, in_file, {});
   const std::string path = save_failure(options_.save, participant, failure.item.law, sequence, plain);
   result.saved.push_back(path);
   if ((!failure.sequence.empty() || context.replay.empty()) && !path.empty()) {

@@ -23,7 +23,10 @@ int shrink_verb(const Options& options) {
       Solo solo(judge_of(participant, options), limits_of(options));
       const Report report = solo.judge(item);
       elements += static_cast<uint64_t>(report.ids_compared + report.weights_compared);
-      if (interrupt_signal != 0) return bad ? kBad : kInterrupted;
+      if (interrupt_signal != 0) {
+        console.always("interrupted");
+        return bad ? kBad : kInterrupted;
+      }
       if (!is_bad(report.verdict)) {
         console.always(
             fmt::format("{}: nothing to shrink: the case {} on {}", list.origins[i].empty() ? "case" : list.origins[i],
@@ -46,7 +49,11 @@ int shrink_verb(const Options& options) {
     }
     idle = idle || elements == 0;
   }
-  return interrupt_signal != 0 && !bad ? kInterrupted : bad ? kBad : idle ? kUnusable : kGood;
+  if (interrupt_signal != 0) {
+    console.always("interrupted");
+    return bad ? kBad : kInterrupted;
+  }
+  return bad ? kBad : idle ? kUnusable : kGood;
 }
 
 }  // namespace twincheck

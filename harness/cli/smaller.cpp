@@ -22,7 +22,7 @@ Smaller smaller_case(const Item& item, const Report& report, const MakeJudge& ma
     const Item tried{.law = item.law, .c = c};
     ++smaller.tried;
     const Report r = solo.judge(tried);
-    if (!fails_the_same(r)) return false;
+    if (interrupt_signal != 0 || !fails_the_same(r)) return false;  // an interrupted case looks like a crash
     smaller.item = tried;
     smaller.report = r;
     return true;
@@ -30,9 +30,11 @@ Smaller smaller_case(const Item& item, const Report& report, const MakeJudge& ma
   const Case found = shrink(item.c, still_fails, deadline);
   if (found == smaller.item.c || found == item.c) return smaller;
   // The last one that failed is not the one that was chosen.
-  smaller.item.c = found;
   solo.restart();
-  smaller.report = solo.judge(smaller.item);
+  const Report chosen = solo.judge({.law = item.law, .c = found});
+  if (interrupt_signal != 0) return smaller;
+  smaller.item.c = found;
+  smaller.report = chosen;
   return smaller;
 }
 

@@ -113,6 +113,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   const SweepResult& r = outcome.result;
   std::string line = fmt::format("{}: {} values in {:.1f} s, {}", label, r.values, outcome.seconds,
                                  outcome.failed        ? "not all right"
+                                 : outcome.interrupted ? "all right as far as it came"
                                  : outcome.unsupported ? "not all supported"
                                                        : "all right");
   if (sweep.source == Source::kLogits && r.values > 0)
@@ -148,7 +149,10 @@ int sweep(const Options& options) {
       bad |= outcome.failed;
       values += outcome.result.values;
       pieces += outcome.pieces;
-      if (outcome.interrupted) return bad ? kBad : kInterrupted;
+      if (outcome.interrupted) {
+        console.always("interrupted");
+        return bad ? kBad : kInterrupted;
+      }
     }
     if (pieces == 0) {
       console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
