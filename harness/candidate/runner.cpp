@@ -526,6 +526,7 @@ class Run {
   void confirm(Failure& failure, const std::vector<Item>& past) {
     solo_.restart();
     const Report again = solo_.judge(failure.item, 3);
+    if (interrupted()) return;  // nothing is known of it
     if (is_bad(again.verdict)) {
       failure.repeats_alone = true;
       if (!solo_.output().empty()) failure.output = solo_.output();

@@ -388,6 +388,25 @@ TEST(Solo, SendsTheWholeCase) {
   EXPECT_EQ(got.c, sent.c);
 }
 
+TEST(Worker, IsInterruptedWhileItIsPrepared) {
+  volatile int flag = 0;
+  Worker::set_interrupt(&flag);
+  Worker worker(
+      []() -> Answer {
+        while (true) pause();
+      },
+      {});
+  std::thread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    flag = 1;
+  });
+  const Worker::Outcome outcome = worker.ask("");
+  other.join();
+  Worker::set_interrupt(nullptr);
+  EXPECT_EQ(outcome.end, Worker::End::kDied);
+  EXPECT_EQ(outcome.reason, "interrupted");
+}
+
 TEST(Worker, CarriesLargeAnswers) {
   Worker worker([]() -> Answer { return [](std::string_view request) { return std::string(request) + "!"; }; }, {});
   const std::string large(10 << 20, 'x');

@@ -34,6 +34,8 @@ void futex_wait(std::atomic<uint32_t>& word, uint32_t value, long nanoseconds) {
 }
 void futex_wake(std::atomic<uint32_t>& word) { syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0); }
 
+bool interrupted() { return interrupt_flag != nullptr && *interrupt_flag != 0; }
+
 }  // namespace
 
 struct Worker::Shared {
@@ -56,7 +58,7 @@ void Worker::set_interrupt(const volatile int* flag) { interrupt_flag = flag; }
 
 void Worker::stop() { process_.reset(); }
 
-void Worker::start() {
+Worker::Outcome Worker::start() {
   shared_->turn = Shared::kStarting;
   process_ = std::make_unique<Process>([this] {
     Answer answer;
@@ -84,6 +86,7 @@ void Worker::start() {
   });
   Outcome outcome = wait_for(Shared::kStarting, limits_.load_timeout);
   if (outcome.end != End::kAnswered) {
+    if (interrupted()) return outcome;
     std::string what = outcome.end == End::kHung ? fmt::format("did not finish loading in {:g} s", limits_.load_timeout)
                                                  : fmt::format("ended its process while it was loaded: {}", outcome.reason);
     if (!outcome.output.empty()) what += fmt::format("; it printed: {}", printable(outcome.output));
@@ -95,6 +98,7 @@ void Worker::start() {
     stop();
     throw LoadError(what);
   }
+  return outcome;
 }
 
 // Waits until it is no longer `turn`.
@@ -113,7 +117,7 @@ Worker::Outcome Worker::wait_for(uint32_t turn, double seconds) {
   };
   double memory_looked = 0;
   while (shared_->turn == turn) {
-    if (interrupt_flag != nullptr && *interrupt_flag != 0) return give_up(End::kDied, "interrupted");
+    if (interrupted()) return give_up(End::kDied, "interrupted");
     futex_wait(shared_->turn, turn, 2'000'000);
     if (shared_->turn != turn) break;
     if (const auto reason = process_->ended()) return give_up(End::kDied, *reason);
@@ -132,7 +136,8 @@ Worker::Outcome Worker::wait_for(uint32_t turn, double seconds) {
 
 Worker::Outcome Worker::ask(std::string_view request, double patience) {
   if (request.size() > kRequestBytes) throw std::length_error("a request of more than 256 MiB");
-  if (!process_) start();
+  if (!process_)
+    if (Outcome outcome = start(); outcome.end != End::kAnswered) return outcome;
   std::memcpy(shared_->request, request.data(), request.size());
   shared_->request_size = request.size();
   shared_->turn = Shared::kChild;

@@ -49,12 +49,12 @@ class Worker {
   bool fresh() const { return !process_; }
   std::string output_tail() const { return process_ ? process_->output_tail() : std::string(); }
 
-  // Where set and true, ask() gives up at once with kDied and "interrupted".
+  // Where set and true, ask() gives up at once with kDied and "interrupted", while a worker is still being prepared too.
   static void set_interrupt(const volatile int* flag);
 
  private:
   struct Shared;
-  void start();
+  Outcome start();
   Outcome wait_for(uint32_t turn, double seconds);
 
   Prepare prepare_;

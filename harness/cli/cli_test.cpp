@@ -446,6 +446,7 @@ TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
       "verify --seconds 600 --no-corpus --timeout 600 --law equals_reference --candidate " + kTampering;
   const std::string one = " --timeout 600 --candidate " + kTampering + " append source=constant tokens=4 top_k=2 shared=1";
   const std::string replay = "replay" + one, shrink = "shrink" + one;
+  const std::string loading = "verify --candidate " TWINCHECK_TEST_LIBRARIES "/libcandidate_bad_sleeps_at_load.so";
   const std::string golden = "golden " TWINCHECK_CORPUS "/golden/append.jsonl --timeout 600 --candidate " + kTampering;
   for (const Interrupted& run :
        {Interrupted{"right", verify.c_str(), 130, "cases/s", "FAIL"},
@@ -454,6 +455,7 @@ TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
         Interrupted{"one_in_500", verify.c_str(), 1, "cases/s", "CRASH"},
         Interrupted{"sleeps", replay.c_str(), 130, "0 of 1 cases", "CRASH"},
         Interrupted{"sleeps", shrink.c_str(), 130, "", "CRASH"}, Interrupted{"sleeps", golden.c_str(), 130, "", "CRASH"},
+        Interrupted{"right", loading.c_str(), 130, "", "ended its process"},
         Interrupted{"right", "sweep f32-bf16 --platform cpu", 130, "all right as far as it came", "PASSED"},
         Interrupted{"right", "gate --platform cpu --seconds 600", 130, "as far as it came", "FAIL"}}) {
     const std::string mark = "TWINCHECK_TEST_MARK=" + std::to_string(getpid()) + run.behaviour;
@@ -474,7 +476,7 @@ TEST_F(Cli, CtrlCEndsARunAtOnceWithItsSummaryAndLeavesNothing) {
     const std::string out = contents(folder_ / "out.txt");
     ASSERT_TRUE(WIFEXITED(status)) << run.arguments << "\n" << out;
     EXPECT_EQ(WEXITSTATUS(status), run.status) << run.behaviour << " " << run.arguments << "\n" << out;
-    EXPECT_TRUE(has(out, "\ninterrupted\n")) << run.arguments << "\n" << out;
+    EXPECT_TRUE(has("\n" + out, "\ninterrupted\n")) << run.arguments << "\n" << out;
     EXPECT_TRUE(has(out, run.said)) << run.arguments << "\n" << out;
     EXPECT_FALSE(has(out, run.not_said)) << run.arguments << "\n" << out;
     EXPECT_EQ(marked_processes(mark), 0) << run.arguments;

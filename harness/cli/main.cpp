@@ -196,6 +196,10 @@ int main(int argc, char** argv) {
   } catch (const UsageError& e) {
     fmt::print(stderr, "twincheck: {}\n", e.what());
   } catch (const LoadError& e) {
+    if (interrupt_signal != 0) {  // it says nothing of the candidate
+      fmt::print("interrupted\n");
+      return kInterrupted;
+    }
     fmt::print(stderr, "twincheck: {}\n", e.what());
   } catch (const FileError& e) {
     fmt::print(stderr, "twincheck: {}\n", e.what());

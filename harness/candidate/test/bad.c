@@ -1,5 +1,6 @@
 /* Libraries that are no candidates, each for the one reason that its macro names. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "contract/candidate.h"
 
@@ -10,6 +11,12 @@ int32_t not_a_candidate(void) { return 0; }
 
 #ifdef BAD_DIES_AT_LOAD
 __attribute__((constructor)) static void die(void) { abort(); }
+#endif
+
+#ifdef BAD_SLEEPS_AT_LOAD
+__attribute__((constructor)) static void sleep_on(void) {
+  while (1) pause();
+}
 #endif
 
 int32_t twincheck_abi(void) {
