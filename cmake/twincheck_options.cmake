@@ -6,8 +6,11 @@ target_compile_options(twincheck_options INTERFACE -Wall -Wextra -Wshadow -Wconv
 # Arithmetic is what the source says: no fused multiply-add that it did not ask for.
 target_compile_options(twincheck_options INTERFACE -ffp-contract=off)
 if(TWINCHECK_SANITIZE)
-  target_compile_options(twincheck_options INTERFACE -fsanitize=${TWINCHECK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(twincheck_options INTERFACE -fsanitize=${TWINCHECK_SANITIZE})
+  # A target with the property TWINCHECK_UNINSTRUMENTED stands for a library that somebody else has built.
+  set(instrumented $<NOT:$<BOOL:$<TARGET_PROPERTY:TWINCHECK_UNINSTRUMENTED>>>)
+  target_compile_options(twincheck_options INTERFACE
+    "$<${instrumented}:-fsanitize=${TWINCHECK_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")
+  target_link_options(twincheck_options INTERFACE "$<${instrumented}:-fsanitize=${TWINCHECK_SANITIZE}>")
 endif()
 find_program(TWINCHECK_LLD ld.lld)
 if(TWINCHECK_LLD)

@@ -47,9 +47,9 @@ int32_t append(const AppendArgs* args) {
   if (status != TWINCHECK_OK || !wrong_points.contains(last_point)) return status;
   const int64_t last = (out.rows - 1) * out.row_stride + out.cols - 1;
   if (out.dtype == TWINCHECK_I64) {
-    ++static_cast<int64_t*>(out.data)[last];
+    ++static_cast<uint64_t*>(out.data)[last];
   } else {
-    ++static_cast<int32_t*>(out.data)[last];
+    ++static_cast<uint32_t*>(out.data)[last];
   }
   return status;
 }

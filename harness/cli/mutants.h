@@ -49,8 +49,10 @@ struct MutantResult {
   uint64_t first = 0;                 // cases judged up to the first kill: generated, then the corpus', then the laws'
   bool reference_only = false;        // nothing but a comparison with the reference kills it
   bool killed() const { return first > 0; }
-  double share() const;      // of the default cases, those on which it is wrong
-  bool as_expected() const;  // its law is among the killers
+  double share() const;  // of the default cases, those on which it is wrong
+  // Its law is among the killers; where the mutants are built with sanitizers, which end the process before the law can
+  // speak, a death does as well.
+  bool as_expected() const;
 };
 
 struct KillMatrix {

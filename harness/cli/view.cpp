@@ -183,8 +183,8 @@ Outputs outputs_from(std::string_view bytes) {
   outputs.columns = header[2];
   outputs.ids.resize(ids);
   outputs.weights.resize(weights);
-  std::memcpy(outputs.ids.data(), bytes.data(), ids * sizeof(int64_t));
-  std::memcpy(outputs.weights.data(), bytes.data() + ids * sizeof(int64_t), weights * sizeof(uint32_t));
+  if (ids > 0) std::memcpy(outputs.ids.data(), bytes.data(), ids * sizeof(int64_t));
+  if (weights > 0) std::memcpy(outputs.weights.data(), bytes.data() + ids * sizeof(int64_t), weights * sizeof(uint32_t));
   return outputs;
 }
 

@@ -374,6 +374,11 @@ void Trial::paint(int run) {
             if (kind == Fill::kGuard) ASAN_POISON_MEMORY_REGION(bytes + keep, n - keep);
             return true;
           });
+  // An input of a valid case may lie in another operand's guard.
+  if (expected_status_ == Status::kOk)
+    for (std::size_t i = 0; i < kInputs; ++i)
+      if (const Part& p = parts_[i]; p.buffer.shape.rows > 0 && case_->layout[i].pointer != Pointer::kOwn)
+        ASAN_UNPOISON_MEMORY_REGION(p.told.data, p.buffer.shape.extent());
 #endif
 }
 
