@@ -15,6 +15,8 @@ class Real {
 
   operator mpfr_ptr() { return value_; }
   operator mpfr_srcptr() const { return value_; }
+  // MPFR's macros say `->` in versions before 4.2.
+  mpfr_srcptr operator->() const { return value_; }
 
  private:
   mpfr_t value_;
