@@ -167,7 +167,8 @@ TEST(HipLibrary, HoldsCodeForGfx90a) {
 }
 
 TEST(HipLibrary, HoldsEveryKernelThatTheCpuLibraryHas) {
-  expect_every_kernel("libtwincheck_hip.so", "libtwincheck_cpu.so", {{"append_kernel", "(anonymous namespace)::launch", 60}});
+  expect_every_kernel("libtwincheck_hip.so", "libtwincheck_cpu.so",
+                      {{"append_kernel", "(anonymous namespace)::launch", 60}});
 }
 
 TEST(HipLibrary, HoldsEveryKernelOfTheBaseline) {
