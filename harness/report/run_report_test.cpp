@@ -1,0 +1,265 @@
+// What --report writes, from records made by hand: whatever a candidate prints, the files can be read.
+#include "harness/report/run_report.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "harness/report/formats_test_support.h"
+
+namespace twincheck {
+namespace {
+
+namespace fs = std::filesystem;
+using test::Element;
+using test::Json;
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+test::Schema schema() { return test::Schema(Json::parse(contents(TWINCHECK_RESULTS_SCHEMA))); }
+
+// Everything that a file format could trip over.
+const std::string kNasty =
+    "<script>alert(\"x\")</script> & ]]> ' \x01\x1b[31m \xff\xfe \xc0\x80 \xed\xa0\x80 \xe2\x82\xac\n</b>\ttab";
+
+std::array<uint64_t, kVerdicts> counts(Verdict v, uint64_t n) {
+  std::array<uint64_t, kVerdicts> all{};
+  all[static_cast<std::size_t>(v)] = n;
+  return all;
+}
+
+RunReport green() {
+  RunReport run;
+  run.version = "1.2.3";
+  run.verb = "verify";
+  run.arguments = {"twincheck", "verify", "--seed", "5eed"};
+  run.started = "2024-05-06T07:08:09Z";
+  run.host = "host";
+  run.seconds = 1.5;
+  run.seed = UINT64_MAX;
+  run.tier = "pr";
+  run.verdict = "passed";
+  run.platforms = {{"cpu", true, "", {}}, {"hip", false, "hipErrorNoDevice", {}}};
+  run.laws = {{"equals_reference", "the twins agree", "properties/equals_reference.cpp", 12},
+              {"rows_permute", "rows permute", "properties/rows_permute.cpp", 15}};
+  CandidateRecord& c = run.candidates.emplace_back();
+  c.name = "cpu.fused";
+  c.path = "/lib/libmine.so";
+  c.platform = "cpu";
+  c.verdict = "passed";
+  c.sentence = "cpu.fused is right in 100 cases, 4000 output elements";
+  c.totals.cases = 100;
+  c.totals.verdicts = counts(Verdict::kPassed, 100);
+  c.totals.ids_compared = c.totals.weights_compared = 2000;
+  c.laws = {{"equals_reference", 0.25, counts(Verdict::kPassed, 60)}, {"rows_permute", 0.5, counts(Verdict::kPassed, 40)}};
+  c.grids = {{"sizes",
+              "tokens",
+              "top_k",
+              {"0", "1"},
+              {"0", "1", "2-3"},
+              {{1, 0, 0}, {2, 0, 0}, {3, 0, 0}, {4, 0, 0}, {5, 0, 0}, {6, 0, 0}}}};
+  c.classes = {{"source", "gate", "all", 25, 100, 0.1}};
+  run.stages = {{"cpu.fused", "generated", 1.0, counts(Verdict::kPassed, 100), true}};
+  return run;
+}
+
+FailureRecord failure(const std::string& law, Verdict verdict, const std::string& promise) {
+  FailureRecord f;
+  f.candidate = "cpu.fused";
+  f.stage = "generated";
+  f.law = law;
+  f.origin = "generated case 7 of seed 0x5eed";
+  f.case_text = "append source=constant tokens=1 top_k=0 shared=1";
+  f.replay = "twincheck replay 'append source=constant tokens=1 top_k=0 shared=1'";
+  f.report.verdict = verdict;
+  f.report.law = promise;
+  f.report.detail = kNasty;
+  f.report.mismatches = {{true, 0, 0, 0, "0x4020 (2.5)", "0x401f (2.484375)"}};
+  f.output = kNasty;
+  f.message = "FAIL cpu.fused   law=" + promise + "\n  " + kNasty + "\n";
+  f.matrices = {{"out_ids", 1, {{"7", "8", true}}}};
+  f.count = 3;
+  return f;
+}
+
+RunReport red() {
+  RunReport run = green();
+  run.verdict = "failed";
+  run.exit_status = 1;
+  run.candidates[0].verdict = "failed";
+  run.candidates[0].laws[0].verdicts = counts(Verdict::kFailed, 60);
+  run.candidates[0].laws[1].verdicts = counts(Verdict::kCrashed, 40);
+  run.candidates[0].sentence = kNasty;
+  run.failures = {failure("equals_reference", Verdict::kFailed, "appended_weights"),
+                  failure("rows_permute", Verdict::kCrashed, "no_crash")};
+  run.complaints = {{"generators", kNasty, "properties/rows_permute.cpp"}};
+  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, false, false, false, {65000, 536}, 1, 7}};
+  run.golden = {{"corpus/golden/append.jsonl", 10, 100, 100, 1, 0}};
+  run.kills.run = true;
+  run.kills.idle_laws = {"rows_permute"};
+  run.kills.mutants = {{"001",
+                        "kept",
+                        "it is wrong",
+                        "project#1",
+                        "equals_reference",
+                        "optimized/mutants/001-kept.patch",
+                        "x.",
+                        "",
+                        {"guards"},
+                        100,
+                        50,
+                        2,
+                        true},
+                       {"002",
+                        "survivor",
+                        kNasty,
+                        "",
+                        "rows_permute",
+                        "optimized/mutants/002-survivor.patch",
+                        "..",
+                        "mutant 002 survives",
+                        {},
+                        100,
+                        0,
+                        0,
+                        false}};
+  return run;
+}
+
+TEST(ResultsJson, IsWhatItsSchemaSays) {
+  for (const RunReport& run : {green(), red(), RunReport{green()}}) {
+    const Json document = Json::parse(results_json(run));
+    EXPECT_EQ(schema().violations(document), std::vector<std::string>{});
+  }
+  const Json document = Json::parse(results_json(red()));
+  EXPECT_EQ(document["seed"], "0xffffffffffffffff");
+  EXPECT_EQ(document["candidates"][0]["laws"][0]["failures"], 60);
+  EXPECT_EQ(document["candidates"][0]["grids"][0]["cases"], Json::parse("[[1,2,3],[4,5,6]]"));
+  EXPECT_EQ(document["failures"][0]["matrices"][0]["cells"][0]["wrong"], true);
+  EXPECT_TRUE(Json::parse(results_json(green()))["mutants"].is_null());
+}
+
+TEST(ResultsJson, ADocumentThatIsOtherwiseIsNotWhatTheSchemaSays) {
+  const Json right = Json::parse(results_json(red()));
+  const auto refused = [&](const char* pointer, const Json& value) {
+    Json wrong = right;
+    wrong[Json::json_pointer(pointer)] = value;
+    EXPECT_FALSE(schema().violations(wrong).empty()) << pointer;
+  };
+  refused("/version", 2);
+  refused("/format", "other");
+  refused("/seed", 7);
+  refused("/verdict", "fine");
+  refused("/cases", -1);
+  refused("/undocumented", 1);
+  refused("/failures/0/count", 0);
+  refused("/failures/0/mismatches/0/token", "0");
+  refused("/candidates/0/laws/0/verdicts/passed", 1.5);
+  refused("/candidates/0/grids/0/cases/0/0", "1");
+  refused("/mutants/mutants/0/cells", "y");
+  Json lacking = right;
+  lacking["failures"][0].erase("replay");
+  EXPECT_FALSE(schema().violations(lacking).empty());
+}
+
+TEST(JUnit, IsWellFormedAndCountsWhatItHolds) {
+  for (const RunReport& run : {green(), red()}) {
+    const Element root = test::Xml::parse(junit_xml(run));
+    ASSERT_EQ(root.name, "testsuites");
+    const auto total = [&](const Element& of, const char* element) { return std::to_string(of.all(element).size()); };
+    for (const auto& [attribute, element] :
+         {std::pair{"tests", "testcase"}, {"failures", "failure"}, {"errors", "error"}, {"skipped", "skipped"}}) {
+      EXPECT_EQ(root.attribute(attribute), total(root, element)) << attribute;
+      for (const Element& suite : root.children) EXPECT_EQ(suite.attribute(attribute), total(suite, element)) << attribute;
+    }
+    for (const Element* c : root.all("testcase"))
+      for (const char* attribute : {"name", "classname", "time"}) EXPECT_TRUE(c->attributes.contains(attribute));
+  }
+}
+
+const Element& test_case(const Element& root, const std::string& classname, const std::string& name) {
+  for (const Element* c : root.all("testcase"))
+    if (c->attribute("classname") == classname && c->attribute("name") == name) return *c;
+  throw std::runtime_error("no test case " + classname + " " + name);
+}
+
+TEST(JUnit, EachLawAndEachCandidateIsACase) {
+  const Element right = test::Xml::parse(junit_xml(green()));
+  EXPECT_EQ(right.attribute("failures") + right.attribute("errors") + right.attribute("skipped"), "000");
+  for (const char* name : {"verdict", "equals_reference", "rows_permute"})
+    (void)test_case(right, "twincheck.cpu.fused", name);
+  EXPECT_EQ(test_case(right, "twincheck.cpu.fused", "rows_permute").attribute("line"), "15");
+
+  const Element wrong = test::Xml::parse(junit_xml(red()));
+  EXPECT_EQ(test_case(wrong, "twincheck.cpu.fused", "equals_reference").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.cpu.fused", "rows_permute").children.at(0).name, "error") << "a crash";
+  EXPECT_EQ(test_case(wrong, "twincheck.cpu.fused", "verdict").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.mutants", "002 survivor").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.mutants", "001 kept").children.at(0).name, "system-out");
+  EXPECT_EQ(test_case(wrong, "twincheck.reference", "corpus/golden/append.jsonl").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.verify", "generators").children.at(0).name, "failure");
+}
+
+TEST(JUnit, AnUnservedLawIsSkippedAndAnInterruptedRunIsAnError) {
+  RunReport run = green();
+  run.interrupted = true;
+  run.candidates[0].laws[0].verdicts = {};
+  run.candidates[0].laws[1].verdicts = counts(Verdict::kUnsupported, 9);
+  const Element root = test::Xml::parse(junit_xml(run));
+  EXPECT_EQ(test_case(root, "twincheck.cpu.fused", "equals_reference").children.at(0).name, "skipped");
+  EXPECT_EQ(test_case(root, "twincheck.cpu.fused", "rows_permute").children.at(0).name, "skipped");
+  EXPECT_EQ(test_case(root, "twincheck.verify", "run").children.at(0).name, "error");
+}
+
+class Folder : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("twincheck_run_report_test." + std::to_string(getpid()));
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  fs::path folder_;
+};
+
+TEST_F(Folder, IsCreatedAndHoldsTheReportsAndNothingElse) {
+  ASSERT_EQ(trouble_with_folder(folder_ / "a" / "b"), "");
+  ASSERT_EQ(write_reports(green(), folder_ / "a" / "b"), "");
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder_ / "a" / "b")) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"junit.xml", "results.json"}));
+  EXPECT_EQ(contents(folder_ / "a" / "b" / "results.json"), results_json(green()));
+}
+
+TEST_F(Folder, AnOldReportIsReplacedAsAWhole) {
+  ASSERT_EQ(trouble_with_folder(folder_), "");
+  ASSERT_EQ(write_reports(red(), folder_), "");
+  // A reader that has the old file open goes on reading the old one.
+  std::ifstream reader(folder_ / "results.json");
+  ASSERT_EQ(write_reports(green(), folder_), "");
+  const std::string read{std::istreambuf_iterator<char>(reader), {}};
+  EXPECT_EQ(read, results_json(red()));
+  EXPECT_EQ(contents(folder_ / "results.json"), results_json(green()));
+}
+
+TEST_F(Folder, ThatCannotBeWrittenIsNamed) {
+  fs::create_directories(folder_);
+  std::ofstream(folder_ / "file") << "x";
+  EXPECT_NE(trouble_with_folder(folder_ / "file").find("file: "), std::string::npos);
+  EXPECT_NE(trouble_with_folder(folder_ / "file" / "below").find("below: "), std::string::npos);
+  EXPECT_NE(trouble_with_folder("/proc/twincheck"), "");
+  EXPECT_NE(write_reports(green(), folder_ / "absent"), "");
+  // Where a report's name is taken by a folder, nothing unfinished stays behind.
+  fs::create_directories(folder_ / "full" / "results.json" / "x");
+  EXPECT_NE(write_reports(green(), folder_ / "full").find("results.json"), std::string::npos);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "full"), fs::directory_iterator()), 1);
+}
+
+}  // namespace
+}  // namespace twincheck
