@@ -20,6 +20,9 @@ class ReportFiles : public Cli {
     const Json document = Json::parse(contents(folder_ / dir / "results.json"));
     const Schema schema(Json::parse(contents(TWINCHECK_RESULTS_SCHEMA)));
     EXPECT_EQ(schema.violations(document), std::vector<std::string>{});
+    const Json sarif = Json::parse(contents(folder_ / dir / "results.sarif"));
+    EXPECT_EQ(sarif["version"], "2.1.0");
+    EXPECT_GE(sarif["runs"][0]["results"].size(), document["failures"].size());
     const Element junit = Xml::parse(contents(folder_ / dir / "junit.xml"));
     const bool wrong = junit.attribute("failures") != "0" || junit.attribute("errors") != "0";
     EXPECT_EQ(wrong, document["exit_status"] != 0) << contents(folder_ / dir / "junit.xml");
@@ -68,6 +71,18 @@ TEST_F(ReportFiles, AGreenRunHasEveryLawEveryPlaceAndEveryClass) {
   }
   EXPECT_GT(candidate["classes"].size(), 100u);
   EXPECT_EQ(document["stages"][0]["complete"], true);
+}
+
+TEST_F(ReportFiles, ALawIsFoundAtItsLine) {
+  ASSERT_EQ(run("list --report report").status, 0);
+  const Json document = report();
+  EXPECT_GT(document["laws"].size(), 15u);
+  for (const Json& law : document["laws"]) {
+    std::ifstream file(fs::path(TWINCHECK_SOURCE) / law["file"].get<std::string>());
+    std::string line;
+    for (int i = 0; i < law["line"]; ++i) std::getline(file, line);
+    EXPECT_TRUE(has(line, "[](") || has(line, ".holds = ")) << law << "\n" << line;
+  }
 }
 
 TEST_F(ReportFiles, FiveFailuresAreFiveRecordsWithReplayLinesAndMatrices) {

@@ -78,7 +78,8 @@ std::string trouble_with_folder(const std::string& folder) {
 
 std::string write_reports(const RunReport& run, const std::string& folder) {
   using Format = std::string (*)(const RunReport&);
-  constexpr std::pair<const char*, Format> kFormats[] = {{"results.json", results_json}, {"junit.xml", junit_xml}};
+  constexpr std::pair<const char*, Format> kFormats[] = {
+      {"results.json", results_json}, {"junit.xml", junit_xml}, {"results.sarif", results_sarif}};
   for (const auto& [name, format] : kFormats)
     if (std::string trouble = write_whole(folder + "/" + name, format(run)); !trouble.empty()) return trouble;
   return {};

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "harness/report/formats_test_support.h"
 
@@ -216,6 +217,60 @@ TEST(JUnit, AnUnservedLawIsSkippedAndAnInterruptedRunIsAnError) {
   EXPECT_EQ(test_case(root, "twincheck.verify", "run").children.at(0).name, "error");
 }
 
+// What the specification demands of the parts that are written (its section in brackets).
+void expect_sarif(const Json& document) {
+  EXPECT_EQ(document.at("version"), "2.1.0");  // [3.13.2]
+  ASSERT_EQ(document.at("runs").size(), 1u);   // [3.13.4]
+  const Json& run = document.at("runs")[0];
+  const Json& driver = run.at("tool").at("driver");  // [3.14.6, 3.18.2]
+  EXPECT_FALSE(driver.at("name").get<std::string>().empty());
+  std::set<std::string> ids;
+  for (const Json& rule : driver.at("rules")) {
+    EXPECT_TRUE(ids.insert(rule.at("id")).second) << "each rule once";  // [3.19.23]
+    EXPECT_FALSE(rule.at("shortDescription").at("text").get<std::string>().empty());
+  }
+  for (const Json& invocation : run.at("invocations")) EXPECT_TRUE(invocation.at("executionSuccessful").is_boolean());
+  for (const Json& result : run.at("results")) {
+    const std::size_t index = result.at("ruleIndex");
+    ASSERT_LT(index, driver.at("rules").size());
+    EXPECT_EQ(driver.at("rules")[index].at("id"), result.at("ruleId"));  // [3.27.6]
+    EXPECT_FALSE(result.at("message").at("text").get<std::string>().empty());
+    EXPECT_EQ(result.at("kind"), "fail");  // a level other than none demands it [3.27.9]
+    ASSERT_EQ(result.at("locations").size(), 1u);
+    const Json& at = result.at("locations")[0].at("physicalLocation");
+    EXPECT_GE(at.at("region").at("startLine"), 1);
+    const std::string uri = at.at("artifactLocation").at("uri");
+    EXPECT_EQ(uri.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/%:"),
+              std::string::npos);
+    const std::string base = at.at("artifactLocation").at("uriBaseId");
+    EXPECT_TRUE(run.at("originalUriBaseIds").contains(base));  // [3.14.14]
+    EXPECT_TRUE(result.at("partialFingerprints").is_object());
+  }
+}
+
+TEST(Sarif, HasWhatTheSpecificationDemands) {
+  expect_sarif(Json::parse(results_sarif(green())));
+  expect_sarif(Json::parse(results_sarif(red())));
+}
+
+TEST(Sarif, AFailureIsAResultAtTheLineOfItsLaw) {
+  const Json none = Json::parse(results_sarif(green()))["runs"][0];
+  EXPECT_EQ(none["results"].size(), 0u) << "an empty array, not an absent one: the run has happened";
+  EXPECT_TRUE(none["results"].is_array());
+  const Json run = Json::parse(results_sarif(red()))["runs"][0];
+  ASSERT_EQ(run["results"].size(), 4u) << "two failures, a mutant, a complaint";
+  const Json& crash = run["results"][1];
+  EXPECT_EQ(crash["ruleId"], "rows_permute");
+  EXPECT_EQ(crash["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "properties/rows_permute.cpp");
+  EXPECT_EQ(crash["locations"][0]["physicalLocation"]["region"]["startLine"], 15);
+  EXPECT_EQ(crash["occurrenceCount"], 3);
+  EXPECT_EQ(run["results"][2]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+            "optimized/mutants/002-survivor.patch");
+  RunReport interrupted = green();
+  interrupted.interrupted = true;
+  EXPECT_EQ(Json::parse(results_sarif(interrupted))["runs"][0]["invocations"][0]["executionSuccessful"], false);
+}
+
 class Folder : public testing::Test {
  protected:
   void SetUp() override {
@@ -233,7 +288,7 @@ TEST_F(Folder, IsCreatedAndHoldsTheReportsAndNothingElse) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder_ / "a" / "b")) names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(names, (std::vector<std::string>{"junit.xml", "results.json"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"junit.xml", "results.json", "results.sarif"}));
   EXPECT_EQ(contents(folder_ / "a" / "b" / "results.json"), results_json(green()));
 }
 
