@@ -111,6 +111,44 @@ TEST_F(ReportFiles, FiveFailuresAreFiveRecordsWithReplayLinesAndMatrices) {
   EXPECT_EQ(in_grid, document["candidates"][0]["failures"]);
 }
 
+// The page as a browser draws it.
+std::string drawn(const fs::path& page) {
+  const std::string out = (page.parent_path() / "dom.html").string(), log = (page.parent_path() / "log.txt").string();
+  for (const std::string browser : {"chromium", "chromium-browser", "google-chrome"}) {
+    if (std::system((browser + " --version >/dev/null 2>&1").c_str()) != 0) continue;
+    const std::string command =
+        browser + " --headless --no-sandbox --disable-gpu --enable-logging=stderr --user-data-dir='" +
+        (page.parent_path() / "browser").string() + "' --virtual-time-budget=2000 --dump-dom 'file://" + page.string() +
+        "' >'" + out + "' 2>'" + log + "'";
+    if (std::system(command.c_str()) != 0) return "";
+    return contents(out) + (has(contents(log), "CONSOLE") ? "CONSOLE: " + contents(log) : "");
+  }
+  return "";
+}
+
+std::size_t occurrences(const std::string& text, const std::string& words) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++n;
+  return n;
+}
+
+TEST_F(ReportFiles, ABrowserDrawsThePageOfAGreenRunAndOfOneWithFiveFailures) {
+  ASSERT_EQ(run("verify " + kSome + "--candidate " + kIndependent).status, 0);
+  const std::string green = drawn(folder_ / "report" / "index.html");
+  if (green.empty()) GTEST_SKIP() << "not here: package chromium";
+  EXPECT_TRUE(has(green, ">PASSED</h1>")) << green;
+  EXPECT_TRUE(has(green, "2,000 cases"));
+  EXPECT_EQ(occurrences(green, "<article"), 0u);
+  EXPECT_GT(occurrences(green, ">right</span>"), 15u) << "laws";
+  ASSERT_EQ(run("verify " + kSome + "--max-failures 5 --candidate " + kTampering, "TAMPER=flip_appended_weight").status, 1);
+  const std::string red = drawn(folder_ / "report" / "index.html");
+  EXPECT_TRUE(has(red, ">FAILED</h1>")) << red;
+  EXPECT_EQ(occurrences(red, "<article id=\"failure-"), 5u);
+  EXPECT_EQ(occurrences(red, "Copy the command that replays it"), 5u);
+  EXPECT_GE(occurrences(red, "<td class=\"differs\""), 4u);
+  for (const std::string& page : {green, red}) EXPECT_FALSE(has(page, "CONSOLE: ")) << page;
+}
+
 TEST_F(ReportFiles, ACrashIsRecordedAndTheRunGoesOn) {
   const Ran r = run("verify " + kSome + "--law equals_reference --jobs 1 --candidate " + kTampering, "TAMPER=sigsegv");
   ASSERT_EQ(r.status, 1) << r.out;

@@ -78,8 +78,10 @@ std::string trouble_with_folder(const std::string& folder) {
 
 std::string write_reports(const RunReport& run, const std::string& folder) {
   using Format = std::string (*)(const RunReport&);
-  constexpr std::pair<const char*, Format> kFormats[] = {
-      {"results.json", results_json}, {"junit.xml", junit_xml}, {"results.sarif", results_sarif}};
+  constexpr std::pair<const char*, Format> kFormats[] = {{"results.json", results_json},
+                                                         {"junit.xml", junit_xml},
+                                                         {"results.sarif", results_sarif},
+                                                         {"index.html", index_html}};
   for (const auto& [name, format] : kFormats)
     if (std::string trouble = write_whole(folder + "/" + name, format(run)); !trouble.empty()) return trouble;
   return {};

@@ -271,6 +271,19 @@ TEST(Sarif, AFailureIsAResultAtTheLineOfItsLaw) {
   EXPECT_EQ(Json::parse(results_sarif(interrupted))["runs"][0]["invocations"][0]["executionSuccessful"], false);
 }
 
+TEST(Page, HoldsItsDataAndNeedsNoNetwork) {
+  const std::string page = contents(TWINCHECK_PAGE), html = index_html(red()), mark = "@TWINCHECK_RESULTS@";
+  const std::size_t at = page.find(mark), after = page.size() - at - mark.size();
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(html.substr(0, at), page.substr(0, at)) << "compiled in as it is";
+  EXPECT_EQ(html.substr(html.size() - after), page.substr(at + mark.size()));
+  const std::string data = html.substr(at, html.size() - after - at);
+  EXPECT_EQ(data.find('<'), std::string::npos) << "nothing in the data ends the element that holds it";
+  EXPECT_EQ(Json::parse(data), Json::parse(results_json(red())));
+  EXPECT_EQ(page.find("://"), std::string::npos);
+  for (const char c : page) ASSERT_LT(static_cast<unsigned char>(c), 0x80);
+}
+
 class Folder : public testing::Test {
  protected:
   void SetUp() override {
@@ -288,7 +301,7 @@ TEST_F(Folder, IsCreatedAndHoldsTheReportsAndNothingElse) {
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder_ / "a" / "b")) names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(names, (std::vector<std::string>{"junit.xml", "results.json", "results.sarif"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"index.html", "junit.xml", "results.json", "results.sarif"}));
   EXPECT_EQ(contents(folder_ / "a" / "b" / "results.json"), results_json(green()));
 }
 
