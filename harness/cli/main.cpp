@@ -9,7 +9,9 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <thread>
 
 #include "harness/candidate/candidate.h"
@@ -18,6 +20,7 @@
 #include "harness/cli/options.h"
 #include "harness/cli/record.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/github.h"
 
 namespace twincheck {
 
@@ -167,6 +170,19 @@ std::string verdict_of(const RunReport& record) {
   return compared > 0 || record.kills.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
 }
 
+// In a step of GitHub Actions: annotations, and the job's summary.
+void tell_github(const RunReport& record) {
+  const char* actions = std::getenv("GITHUB_ACTIONS");
+  if (actions == nullptr || std::string_view(actions) != "true") return;
+  fmt::print("{}", github_annotations(record));
+  const char* path = std::getenv("GITHUB_STEP_SUMMARY");
+  if (path == nullptr || *path == 0) return;
+  std::ofstream file(path, std::ios::binary | std::ios::app);
+  file << github_summary(record);
+  file.close();
+  if (!file) fmt::print(stderr, "twincheck: GITHUB_STEP_SUMMARY: {} cannot be written\n", path);
+}
+
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};
@@ -253,6 +269,7 @@ int run(int argc, char** argv) {
   record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   record.interrupted = interrupt_signal != 0;
   record.verdict = verdict_of(record);
+  if (chosen->run != list) tell_github(record);
   if (options.report.empty()) return record.exit_status;
   if (const std::string trouble = write_reports(record, options.report); !trouble.empty()) {
     fmt::print(stderr, "twincheck: --report: {}\n", trouble);

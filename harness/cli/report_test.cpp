@@ -218,6 +218,21 @@ TEST_F(ReportFiles, ARunThatCannotGoOnSaysWhy) {
   EXPECT_TRUE(has(report("absent")["error"], "./nothing.so: no such file"));
 }
 
+TEST_F(ReportFiles, InGitHubActionsFailuresAreAnnotationsAndTheJobHasASummary) {
+  const std::string wrong = "verify " + kSome + "--law equals_reference --candidate " + kTampering;
+  const std::string actions = "TAMPER=flip_appended_weight GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=summary.md";
+  write("summary.md", "an earlier step\n");
+  const Ran r = run(wrong, actions);
+  EXPECT_TRUE(has(r.out,
+                  "\n::error title=tampering.flip_appended_weight broke appended_weights (failed),"
+                  "file=properties/equals_reference.cpp,line="))
+      << r.out;
+  const std::string summary = contents(folder_ / "summary.md");
+  EXPECT_EQ(summary.rfind("an earlier step\n### twincheck verify: FAILED\n", 0), 0u) << summary;
+  EXPECT_TRUE(has(summary, "twincheck replay --candidate "));
+  EXPECT_FALSE(has(run(wrong, "TAMPER=flip_appended_weight").out, "::error")) << "nowhere else";
+}
+
 TEST_F(ReportFiles, EveryVerbWritesWhatItDid) {
   const std::string wrong = "TAMPER=wrong_appended_id", with = " --candidate " + kTampering + " --report report ";
   const std::string one = "append source=constant tokens=2 top_k=1 shared=2 base_id=7";

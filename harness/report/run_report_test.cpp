@@ -9,6 +9,7 @@
 #include <set>
 
 #include "harness/report/formats_test_support.h"
+#include "harness/report/github.h"
 
 namespace twincheck {
 namespace {
@@ -282,6 +283,32 @@ TEST(Page, HoldsItsDataAndNeedsNoNetwork) {
   EXPECT_EQ(Json::parse(data), Json::parse(results_json(red())));
   EXPECT_EQ(page.find("://"), std::string::npos);
   for (const char c : page) ASSERT_LT(static_cast<unsigned char>(c), 0x80);
+}
+
+TEST(GitHub, AFailureIsAnAnnotationOfOneLineAtItsLaw) {
+  const std::string text = github_annotations(red());
+  EXPECT_EQ(github_annotations(green()), "");
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << "two failures, a mutant, a complaint:\n" << text;
+  EXPECT_NE(text.find("::error title=cpu.fused broke no_crash (crashed),file=properties/rows_permute.cpp,line=15::FAIL "
+                      "cpu.fused   law=no_crash%0A  "),
+            std::string::npos)
+      << text;
+  RunReport many = green();
+  many.failures.assign(25, failure("equals_reference", Verdict::kFailed, "a: b, c"));
+  const std::string ten = github_annotations(many);
+  EXPECT_EQ(std::count(ten.begin(), ten.end(), '\n'), 10);
+  EXPECT_NE(ten.find("and 15 more"), std::string::npos);
+  EXPECT_NE(ten.find("title=cpu.fused broke a%3A b%2C c (failed),"), std::string::npos) << ten;
+}
+
+TEST(GitHub, TheSummaryHasARowACandidateAndARowAFailure) {
+  const std::string text = github_summary(red());
+  EXPECT_NE(text.find("### twincheck verify: FAILED\n"), std::string::npos);
+  EXPECT_NE(text.find("| <code>cpu.fused</code> | FAILED | 100 | 0 | 4000 | 0.0 s |\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("twincheck replay 'append source=constant tokens=1 top&#95;k=0 shared=1'</code> |\n"),
+            std::string::npos);
+  EXPECT_EQ(text.find("<script>"), std::string::npos);
+  EXPECT_NE(text.find("1 of 2 mutants killed"), std::string::npos);
 }
 
 class Folder : public testing::Test {
