@@ -149,6 +149,20 @@ TEST_F(ReportFiles, ABrowserDrawsThePageOfAGreenRunAndOfOneWithFiveFailures) {
   for (const std::string& page : {green, red}) EXPECT_FALSE(has(page, "CONSOLE: ")) << page;
 }
 
+TEST_F(ReportFiles, CandidatesOfOneNameAreToldApart) {
+  // The same library under two paths stands for two builds of one kernel.
+  fs::copy_file(kTampering, folder_ / "other.so");
+  const Ran r = run("verify " + kSome + "--max-failures 1 --candidate " + kTampering + " --candidate ./other.so",
+                    "TAMPER=flip_appended_weight");
+  ASSERT_EQ(r.status, 1) << r.out << r.err;
+  const Json document = report();
+  ASSERT_EQ(document["failures"].size(), 2u);
+  EXPECT_EQ(document["failures"][0]["candidate"], "tampering.flip_appended_weight");
+  EXPECT_EQ(document["failures"][1]["candidate"], "tampering.flip_appended_weight#2");
+  EXPECT_TRUE(has(document["failures"][1]["replay"], "other.so"));
+  EXPECT_EQ(document["candidates"][1]["name"], "tampering.flip_appended_weight#2");
+}
+
 TEST_F(ReportFiles, ACrashIsRecordedAndTheRunGoesOn) {
   const Ran r = run("verify " + kSome + "--law equals_reference --jobs 1 --candidate " + kTampering, "TAMPER=sigsegv");
   ASSERT_EQ(r.status, 1) << r.out;

@@ -106,6 +106,11 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
     p.platform = p.info.memory == MemoryKind::kHost ? "cpu" : std::string(name(p.info.memory));
     require_platform(platforms, p.platform, p.info.path);
     if (fs::path(p.info.path).filename().string().rfind("libtwincheck_", 0) == 0) p.own = true;
+    const std::string said = p.info.name;
+    const auto taken = [&] {
+      return std::any_of(chosen.begin(), chosen.end(), [&](const Participant& c) { return c.info.name == p.info.name; });
+    };
+    for (int n = 2; taken(); ++n) p.info.name = fmt::format("{}#{}", said, n);
     chosen.push_back(std::move(p));
   };
   if (!options.candidates.empty()) {

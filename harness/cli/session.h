@@ -44,8 +44,8 @@ struct Participant {
   bool own = false;      // one of the project's libraries
 };
 
-// --candidate, or the project's own candidates on --platform, or on every platform that is here. Throws UsageError,
-// LoadError; what is left out is told to `console`.
+// --candidate, or the project's own candidates on --platform, or on every platform that is here. Names are told apart: a
+// second "mine.fused" is "mine.fused#2". Throws UsageError, LoadError; what is left out is told to `console`.
 std::vector<Participant> choose_candidates(const Options& options, Console& console);
 
 Limits limits_of(const Options& options);
