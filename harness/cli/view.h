@@ -11,8 +11,8 @@
 
 namespace twincheck {
 
-// out_ids and out_weights, as expected and as received: `outputs` is what check() gave. Empty where the case is refused or
-// has more than 400 elements an output.
+// out_ids and out_weights, as expected and as received: `outputs` is what check() gave. Empty where the case is refused,
+// and where an output has no element or more than 400.
 std::vector<MatrixRecord> matrix_records(const Case& c, const Outputs& outputs);
 
 // The same as text, wrong cells between '!'.
