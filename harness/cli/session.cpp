@@ -430,13 +430,13 @@ void Session::shrink_failures(const Participant& participant, Result& result) {
 
 // What was expected and what came, of failures that are small enough to be looked at.
 void Session::show_failures(const Participant& participant, Result& result) {
+  if (result.failures.empty()) return;
   Worker worker(trial_of(participant, options_), limits_of(options_));
   for (std::size_t i = 0; i < result.failures.size() && interrupt_signal == 0; ++i) {
     FailureRecord& recorded = options_.record->failures[result.recorded[i]];
     if (!result.failures[i].repeats_alone || recorded.report.verdict != Verdict::kFailed) continue;
     const Case c = recorded.found_as.empty() ? result.failures[i].item.c : parse(recorded.case_text);
     recorded.matrices = matrix_records(c, ask_for_outputs(worker, {.law = recorded.law, .c = c}));
-    worker.stop();
   }
 }
 
