@@ -227,7 +227,7 @@ void expect_sarif(const Json& document) {
   EXPECT_FALSE(driver.at("name").get<std::string>().empty());
   std::set<std::string> ids;
   for (const Json& rule : driver.at("rules")) {
-    EXPECT_TRUE(ids.insert(rule.at("id")).second) << "each rule once";  // [3.19.23]
+    EXPECT_TRUE(ids.insert(rule.at("id").get<std::string>()).second) << "each rule once";  // [3.19.23]
     EXPECT_FALSE(rule.at("shortDescription").at("text").get<std::string>().empty());
   }
   for (const Json& invocation : run.at("invocations")) EXPECT_TRUE(invocation.at("executionSuccessful").is_boolean());
