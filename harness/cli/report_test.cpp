@@ -164,14 +164,17 @@ TEST_F(ReportFiles, CandidatesOfOneNameAreToldApart) {
 }
 
 TEST_F(ReportFiles, ACrashIsRecordedAndTheRunGoesOn) {
-  const Ran r = run("verify " + kSome + "--law equals_reference --jobs 1 --candidate " + kTampering, "TAMPER=sigsegv");
+  // Few cases: with sanitizers each death is told at length.
+  const Ran r = run(
+      "verify --no-corpus --seed 5eed --cases 40 --report report --law equals_reference --jobs 1 --candidate " + kTampering,
+      "TAMPER=sigsegv");
   ASSERT_EQ(r.status, 1) << r.out;
   const Json document = report();
   ASSERT_GE(document["failures"].size(), 1u);
   EXPECT_EQ(document["failures"][0]["verdict"], "crashed");
-  EXPECT_TRUE(has(document["failures"][0]["detail"], "SIGSEGV")) << document["failures"][0];
+  EXPECT_TRUE(has(document["failures"][0]["detail"], "SEGV")) << document["failures"][0];
   EXPECT_TRUE(has(contents(folder_ / "report" / "junit.xml"), "<error type=\"no_crash\"")) << r.out;
-  EXPECT_EQ(document["cases"], 2000);
+  EXPECT_EQ(document["cases"], 40);
 }
 
 TEST_F(ReportFiles, AnInterruptedRunLeavesACompleteReportOfWhatWasDone) {
