@@ -14,62 +14,12 @@
 #include <sstream>
 #include <thread>
 
+#include "harness/cli/cli_test_support.h"
+
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::string kProgram = TWINCHECK_PROGRAM;
-const std::string kLibraries = TWINCHECK_TEST_LIBRARIES;
-const std::string kIndependent = kLibraries + "/libcandidate_independent.so";
-const std::string kTampering = kLibraries + "/libcandidate_tampering.so";
-
-struct Ran {
-  int status;       // exit status
-  std::string out;  // standard output
-  std::string err;  // standard error
-};
-
-std::string contents(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// A folder of a test's own, the current one of what it runs.
-class Cli : public testing::Test {
- protected:
-  void SetUp() override {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::temp_directory_path() / ("twincheck_cli_test." + std::to_string(getpid()) + "." + test->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  // `environment` as for env(1).
-  Ran run(const std::string& arguments, const std::string& environment = "") {
-    const std::string command = "cd '" + folder_.string() + "' && env " + environment + " '" + kProgram + "' " + arguments +
-                                " >out.txt 2>err.txt </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
-  }
-
-  // Fails unless it ends in 2 with one line on standard error that holds `words`.
-  void expect_unusable(const std::string& arguments, const std::string& words, const std::string& environment = "") {
-    const Ran r = run(arguments, environment);
-    EXPECT_EQ(r.status, 2) << arguments << "\n" << r.out << r.err;
-    EXPECT_NE(r.err.find(words), std::string::npos) << arguments << "\n" << r.err;
-    EXPECT_EQ(std::count(r.err.begin(), r.err.end(), '\n'), 1) << r.err;
-  }
-
-  void write(const std::string& name, const std::string& text) {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name) << text;
-  }
-
-  fs::path folder_;
-};
-
-bool has(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
+using namespace twincheck::test;
 
 std::string replay_line(const std::string& out) {
   std::smatch match;

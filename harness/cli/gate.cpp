@@ -98,12 +98,14 @@ void check_classes(Session& session, const Options& options) {
   for (const Law* law : chosen_laws(options)) {
     ClassCounts counts;
     for (uint64_t i = 0; i < kCases; ++i) {
+      if (interrupt_signal != 0) return;
       choices.reseed(session.seed() + i);
       counts.add(draw_case(choices, law->domain));
     }
     for (const Shortfall& s : shortfalls(counts, law->domain)) {
       ++short_of;
-      session.fail(fmt::format("generators   law={}   {}", law->name, s.message));
+      session.complain("generators", fmt::format("generators   law={}   {}", law->name, s.message),
+                       fmt::format("properties/{}.cpp", law->name));
     }
   }
   session.console().line(fmt::format("generators: {} cases of each law's domain, {} of {} classes below their floors",
@@ -117,7 +119,7 @@ CaseList check_recorded_outputs(Session& session, const Options& options) {
   for (const auto& entry : std::filesystem::directory_iterator(corpus_folder(options) + "/golden", ignored)) {
     if (entry.path().extension() != ".jsonl") continue;
     const std::string path = entry.path().string();
-    GoldenOutcome outcome = check_golden(path, options.max_failures, session.console());
+    GoldenOutcome outcome = check_golden(path, options, session.console());
     if (outcome.wrong + outcome.skipped > 0)
       session.fail(fmt::format("reference   {}: {} records wrong, {} skipped", path, outcome.wrong, outcome.skipped));
     session.console().line(fmt::format("reference: {}: {} records, {} ids and {} weights compared", path, outcome.records,
@@ -140,7 +142,7 @@ void check_mutants(Session& session, const Options& options) {
   try {
     try_mutants(options, session.console(), [&](std::string_view words) { session.fail(std::string(words)); });
   } catch (const UsageError& e) {
-    session.fail(fmt::format("mutants   {}", e.what()));
+    session.complain("mutants", fmt::format("mutants   {}", e.what()), "");
   }
 }
 

@@ -5,19 +5,20 @@
 #include <fstream>
 
 #include "harness/cli/golden.h"
+#include "harness/cli/record.h"
 #include "harness/cli/session.h"
 #include "harness/cli/verbs.h"
 #include "harness/judge/recorded.h"
 
 namespace twincheck {
 
-GoldenOutcome check_golden(const std::string& path, int max_failures, Console& console) {
+GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console) {
   std::ifstream file(path);
   if (!file) throw UsageError(fmt::format("{}: cannot be read, expected a file of JSON objects, one a line", path));
   GoldenOutcome outcome;
   Bench bench;
   std::size_t number = 0;
-  for (std::string line; std::getline(file, line);) {
+  for (std::string line; interrupt_signal == 0 && std::getline(file, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     Recorded record;
@@ -37,17 +38,19 @@ GoldenOutcome check_golden(const std::string& path, int max_failures, Console& c
       console.always(fmt::format("{}:{}: skipped: {}", path, number, report.detail));
     }
     if (!is_bad(report.verdict)) continue;
-    if (static_cast<int>(++outcome.wrong) > max_failures) continue;
+    if (static_cast<int>(++outcome.wrong) > options.max_failures) continue;
     Context context;
     context.candidate = record.origin.empty() ? "recorded" : record.origin;
     context.origin = outcome.inputs.origins.back();
     context.replay = fmt::format("twincheck golden {}", shell_word(path));
     context.notes.push_back("case: " + text(record.input).substr(0, 4000));
     console.always(failure_message(report, context, console.style()));
+    options.record->failures.push_back(failure_record("golden", outcome.inputs.items.back(), report, context));
   }
   outcome.inputs.files = 1;
   // Records do not depend on each other.
   for (std::size_t i = 1; i <= outcome.inputs.items.size(); ++i) outcome.inputs.file_ends.push_back(i);
+  options.record->golden.push_back(golden_record(path, outcome));
   return outcome;
 }
 
@@ -58,7 +61,7 @@ int golden(const Options& options) {
   CaseList inputs;
   for (const std::string& path : options.arguments) {
     console.always(fmt::format("twincheck golden: {} against the reference", path));
-    GoldenOutcome outcome = check_golden(path, options.max_failures, console);
+    GoldenOutcome outcome = check_golden(path, options, console);
     bad |= outcome.wrong > 0 || outcome.skipped > 0;
     compared += outcome.ids + outcome.weights;
     console.always(

@@ -14,8 +14,8 @@ struct GoldenOutcome {
   CaseList inputs;  // of every record
 };
 
-// Checks the reference against a file of records; tells of at most max_failures. UsageError with line, field and what was
-// expected where a line is malformed.
-GoldenOutcome check_golden(const std::string& path, int max_failures, Console& console);
+// Checks the reference against a file of records; tells of at most --max-failures, and records them. Ends early where the
+// run is interrupted. UsageError with line, field and what was expected where a line is malformed.
+GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console);
 
 }  // namespace twincheck

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "harness/cli/record.h"
 #include "harness/cli/verbs.h"
 
 namespace twincheck {
@@ -62,6 +63,7 @@ KillMatrix try_mutants(const Options& options, Console& console, const std::func
   const KillMatrix matrix = run_mutants(mutants, matrix_options);
   console.end_progress();
   console.line(matrix_text(matrix));
+  options.record->kills = kills_record(matrix);
   for (const MutantResult& r : matrix.mutants)
     if (const std::string words = complaint(r); !words.empty()) fail(words);
   console.always(matrix_summary(matrix));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "harness/cli/platform.h"
+#include "harness/cli/record.h"
 #include "harness/cli/session.h"
 #include "harness/cli/verbs.h"
 #include "harness/judge/sweep.h"
@@ -13,6 +14,7 @@ namespace twincheck {
 
 int list(const Options& options) {
   const std::vector<Platform> platforms = find_platforms();
+  options.record->platforms = platform_records(platforms);
   fmt::print("platforms\n");
   for (const Platform& p : platforms) {
     if (p.here) {

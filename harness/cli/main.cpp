@@ -1,18 +1,26 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <array>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
 #include <thread>
 
 #include "harness/candidate/candidate.h"
 #include "harness/candidate/worker.h"
 #include "harness/case/case.h"
 #include "harness/cli/options.h"
+#include "harness/cli/record.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/github.h"
 
 namespace twincheck {
 
@@ -127,6 +135,63 @@ void add_common(CLI::App& app, Options& o) {
   app.add_flag("--no-corpus", o.no_corpus, "leave out saved failures and the corpus");
 }
 
+// Runs the verb. What it cannot go on with is told and recorded, and it ends in 2.
+int run_verb(const Verb& verb, const Options& options) {
+  const auto unusable = [&](const std::string& words) {
+    fmt::print(stderr, "twincheck: {}\n", words);
+    options.record->error = words;
+    return kUnusable;
+  };
+  try {
+    return verb.run(options);
+  } catch (const UsageError& e) {
+    return unusable(e.what());
+  } catch (const LoadError& e) {
+    if (interrupt_signal == 0) return unusable(e.what());
+    fmt::print("interrupted\n");  // it says nothing of the candidate
+    return kInterrupted;
+  } catch (const FileError& e) {
+    return unusable(e.what());
+  } catch (const std::exception& e) {
+    return unusable(fmt::format("cannot go on: {}", e.what()));
+  }
+}
+
+// In one word, from how the run ended.
+std::string verdict_of(const RunReport& record) {
+  if (!record.error.empty()) return "error";
+  if (record.exit_status == kBad) return "failed";
+  if (record.interrupted) return "interrupted";
+  if (record.exit_status == kUnusable) return "nothing_compared";
+  uint64_t compared = 0;
+  for (const CandidateRecord& c : record.candidates) compared += c.totals.elements();
+  for (const SweepRecord& s : record.sweeps) compared += s.values;
+  for (const GoldenRecord& g : record.golden) compared += g.ids + g.weights;
+  return compared > 0 || record.kills.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
+}
+
+// In a step of GitHub Actions: annotations, and the job's summary.
+void tell_github(const RunReport& record) {
+  const char* actions = std::getenv("GITHUB_ACTIONS");
+  if (actions == nullptr || std::string_view(actions) != "true") return;
+  fmt::print("{}", github_annotations(record));
+  const char* path = std::getenv("GITHUB_STEP_SUMMARY");
+  if (path == nullptr || *path == 0) return;
+  std::ofstream file(path, std::ios::binary | std::ios::app);
+  file << github_summary(record);
+  file.close();
+  if (!file) fmt::print(stderr, "twincheck: GITHUB_STEP_SUMMARY: {} cannot be written\n", path);
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  (void)std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Judges kernels that append shared experts to MoE top-k output against a plain reference."};
   app.set_help_flag("-h,--help", "this help");
@@ -183,7 +248,34 @@ int run(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
   Worker::set_interrupt(&interrupt_signal);
-  return chosen->run(options);
+  RunReport& record = *options.record;
+  record.version = TWINCHECK_VERSION;
+  record.verb = chosen->name;
+  record.arguments.assign(argv, argv + argc);
+  record.started = utc_now();
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) == 0) record.host = host.data();
+  record.shard = options.shard;
+  record.shards = options.shards;
+  record.tier = options.tier;
+  record.jobs = options.jobs;
+  record.laws = law_records();
+  if (!options.report.empty())
+    if (const std::string trouble = trouble_with_folder(options.report); !trouble.empty())
+      throw UsageError("--report: " + trouble);
+
+  const auto start = std::chrono::steady_clock::now();
+  record.exit_status = run_verb(*chosen, options);
+  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  record.interrupted = interrupt_signal != 0;
+  record.verdict = verdict_of(record);
+  if (chosen->run != list) tell_github(record);
+  if (options.report.empty()) return record.exit_status;
+  if (const std::string trouble = write_reports(record, options.report); !trouble.empty()) {
+    fmt::print(stderr, "twincheck: --report: {}\n", trouble);
+    if (record.exit_status == kGood) return kUnusable;
+  }
+  return record.exit_status;
 }
 
 }  // namespace
@@ -193,18 +285,8 @@ int main(int argc, char** argv) {
   using namespace twincheck;
   try {
     return run(argc, argv);
-  } catch (const UsageError& e) {
-    fmt::print(stderr, "twincheck: {}\n", e.what());
-  } catch (const LoadError& e) {
-    if (interrupt_signal != 0) {  // it says nothing of the candidate
-      fmt::print("interrupted\n");
-      return kInterrupted;
-    }
-    fmt::print(stderr, "twincheck: {}\n", e.what());
-  } catch (const FileError& e) {
-    fmt::print(stderr, "twincheck: {}\n", e.what());
   } catch (const std::exception& e) {
-    fmt::print(stderr, "twincheck: cannot go on: {}\n", e.what());
+    fmt::print(stderr, "twincheck: {}\n", e.what());
   }
   return kUnusable;
 }

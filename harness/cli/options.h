@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "harness/report/run_report.h"
 
 namespace twincheck {
 
@@ -33,6 +36,9 @@ struct Options {
   bool no_corpus = false;
 
   std::vector<std::string> arguments;  // the verb's own
+
+  // What the run does and finds, for --report; never null. Copies of the options share it.
+  std::shared_ptr<RunReport> record = std::make_shared<RunReport>();
 };
 
 // Wrong usage, an absent platform or library, malformed input: what() is for the user, and the program ends in 2.

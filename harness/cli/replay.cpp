@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
+#include "harness/cli/outputs.h"
+#include "harness/cli/record.h"
 #include "harness/cli/session.h"
 #include "harness/cli/verbs.h"
 #include "harness/cli/view.h"
@@ -12,38 +15,6 @@ namespace twincheck {
 namespace {
 
 constexpr std::size_t kShownInFull = 8;
-
-// A report's bytes, and those of the outputs of a call made apart, for the eye.
-Prepare prepare(const Participant& participant, const Options& options) {
-  return [participant, options]() -> Answer {
-    const Judge judge = judge_of(participant, options)();
-    struct State {
-      Candidate candidate;
-      Bench bench;
-    };
-    auto state = std::make_shared<State>(State{load_candidate(participant.info.path),
-                                               Bench(participant.info.memory, options.memory_limit / 2, options.device)});
-    return [judge, state](std::string_view request) {
-      const bool with_outputs = request.substr(0, 1) == "1";
-      const Item item = item_from(request.substr(1));
-      std::string reply;
-      if (with_outputs) {
-        Outputs outputs;
-        try {
-          (void)check(item.c, state->candidate, state->bench, outputs);
-        } catch (const std::exception&) {
-          outputs = {};
-        }
-        return to_bytes(outputs);
-      }
-      try {
-        return to_bytes(judge({&item, 1}).at(0));
-      } catch (const std::exception& e) {
-        return to_bytes(crashed(fmt::format("exception: {}", e.what())));
-      }
-    };
-  };
-}
 
 Report report_of(const Worker::Outcome& outcome, double timeout) {
   switch (outcome.end) {
@@ -60,7 +31,8 @@ Report report_of(const Worker::Outcome& outcome, double timeout) {
 }
 
 void show(const Item& item, const Report& report, const Outputs& outputs, const std::string& output,
-          const std::string& origin, const std::string& command, const Participant& participant, Console& console) {
+          const std::string& origin, const std::string& command, const Participant& participant, Console& console,
+          RunReport& record) {
   std::string shown = fmt::format("{}\n  {}\n", text(item.c).substr(0, 4000), description(item.c));
   shown += fmt::format("  expected status {}, got {}\n", name(report.expected_status),
                        report.verdict == Verdict::kCrashed || report.verdict == Verdict::kHung ? "none"
@@ -75,6 +47,8 @@ void show(const Item& item, const Report& report, const Outputs& outputs, const 
     context.output = output;
     context.replay = command;
     console.always(shown + failure_message(report, context, console.style()));
+    record.failures.push_back(failure_record("replay", item, report, context));
+    if (!outputs.ids.empty()) record.failures.back().matrices = matrix_records(item.c, outputs);
     return;
   }
   std::string verdict = fmt::format("{} {}   law={}   {} of {} weights, {} of {} ids wrong\n",
@@ -95,32 +69,44 @@ int replay(const Options& options) {
     console.always(fmt::format("twincheck replay: {} against the reference: {}   {}",
                                list.items.size() == 1 ? "1 case" : fmt::format("{} cases, in order", list.items.size()),
                                participant.info.name, participant.info.path));
-    Worker worker(prepare(participant, options), limits_of(options));
+    Worker worker(trial_of(participant, options), limits_of(options));
+    std::vector<uint64_t> counters(counter_count(/*with_classes=*/false));
     Totals totals;
+    CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
+    const auto start = std::chrono::steady_clock::now();
     std::size_t shown = 0;
     for (std::size_t i = 0; i < list.items.size() && interrupt_signal == 0; ++i) {
       const Item& item = list.items[i];
-      const Worker::Outcome outcome = worker.ask("0" + to_bytes(item));
+      const auto asked = std::chrono::steady_clock::now();
+      const Worker::Outcome outcome = ask_for_report(worker, item);
       if (interrupt_signal != 0 && outcome.end != Worker::End::kAnswered) break;  // nothing is known of the case
       const Report report = report_of(outcome, options.timeout);
-      ++totals.cases;
-      ++totals.verdicts[static_cast<std::size_t>(report.verdict)];
-      totals.ids_compared += static_cast<uint64_t>(report.ids_compared);
-      totals.weights_compared += static_cast<uint64_t>(report.weights_compared);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
+      count_item(item, report, seconds, /*with_classes=*/false, counters);
       const bool died = outcome.end != Worker::End::kAnswered;
       if (!is_bad(report.verdict) && list.items.size() > kShownInFull) continue;
       if (++shown > static_cast<std::size_t>(options.max_failures) + kShownInFull) continue;
       Outputs outputs;
       // In a sequence another call would change what follows.
-      if (!died && list.items.size() == 1) outputs = outputs_from(worker.ask("1" + to_bytes(item)).answer);
+      if (!died && list.items.size() == 1) outputs = ask_for_outputs(worker, item);
       const std::string output = died ? outcome.output : is_bad(report.verdict) ? worker.output_tail() : "";
       // What came before in a file may be what it takes.
       const std::string origin = list.origins[i];
       const std::string file = origin.substr(0, origin.rfind(':'));
       const std::string command = file == origin || file.empty() ? replay_command(participant, options, item)
                                                                  : replay_command(participant, options, file);
-      show(item, report, outputs, output, origin, command, participant, console);
+      show(item, report, outputs, output, origin, command, participant, console, *options.record);
     }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const Tally tally = tally_of(counters, seconds, /*with_classes=*/false);
+    totals = tally.totals;
+    recorded = candidate_record(participant, tally, {});
+    recorded.verdict = totals.bad() > 0         ? "failed"
+                       : interrupt_signal != 0  ? "interrupted"
+                       : totals.elements() == 0 ? "nothing_compared"
+                                                : "passed";
+    recorded.sentence =
+        fmt::format("{}: {} of {} cases: {}", participant.info.name, totals.cases, list.items.size(), verdict_line(totals));
     console.always(fmt::format("{}: {} of {} cases: {}; {} output elements compared", participant.info.name, totals.cases,
                                list.items.size(), verdict_line(totals), totals.elements()));
     if (totals.bad() > 0) {

@@ -11,8 +11,12 @@
 #include <fstream>
 #include <random>
 #include <set>
+#include <utility>
 
+#include "harness/cli/outputs.h"
+#include "harness/cli/record.h"
 #include "harness/cli/smaller.h"
+#include "harness/cli/view.h"
 #include "harness/judge/check.h"
 
 namespace twincheck {
@@ -24,113 +28,6 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a shell's argument ends at 128 KiB
 constexpr uint64_t kGateSeed = 0x7c1;
-
-// The counters of a run, one after another.
-enum Field : std::size_t {
-  kVerdictField = 0,
-  kSourceField = kVerdictField + kVerdicts,
-  kIdsField = kSourceField + 4,
-  kWeightsField,
-  kCaseField,
-  kPartField,  // cases and unsupported of each part
-};
-constexpr std::size_t kIdsDtypes = 2, kWeightDtypes = 3, kLayouts = 4;
-constexpr std::size_t kParts = 4 + kIdsDtypes * kWeightDtypes * kWeightDtypes + kLayouts;
-constexpr std::array<std::string_view, kLayouts> kLayoutNames{"tight", "strided", "offset", "in_place"};
-constexpr std::size_t kLawField = kPartField + 2 * kParts;
-
-std::size_t class_field() { return kLawField + laws().size() * kVerdicts; }
-std::size_t counter_count(bool with_classes) {
-  return class_field() + (with_classes ? sizeof(ClassCounts) / sizeof(uint64_t) : 0);
-}
-
-std::size_t layout_of(const Case& c) {
-  const auto any = [&](auto is) { return std::any_of(c.layout.begin(), c.layout.end(), is); };
-  if (c.in_place != InPlace::kNone) return 3;
-  if (any([](const Layout& l) { return l.row_stride.has_value(); })) return 1;
-  if (any([](const Layout& l) { return l.offset != 0; })) return 2;
-  return 0;
-}
-
-// Which of the dtype parts; kParts where a dtype is none that the part's matrices may have.
-std::size_t dtypes_of(const Case& c) {
-  const auto ids = static_cast<std::size_t>(c.ids_dtype) - static_cast<std::size_t>(Dtype::kI32);
-  const auto weights = static_cast<std::size_t>(c.weights_dtype) - static_cast<std::size_t>(Dtype::kF32);
-  const auto shared = static_cast<std::size_t>(c.shared_dtype) - static_cast<std::size_t>(Dtype::kF32);
-  if (ids >= kIdsDtypes || weights >= kWeightDtypes || shared >= kWeightDtypes) return kParts;
-  return (ids * kWeightDtypes + weights) * kWeightDtypes + shared;
-}
-
-void count_item(const Item& item, const Report& report, std::span<uint64_t> counters, bool with_classes) {
-  const auto verdict = static_cast<std::size_t>(report.verdict);
-  ++counters[kVerdictField + verdict];
-  ++counters[kCaseField];
-  counters[kIdsField] += static_cast<uint64_t>(report.ids_compared);
-  counters[kWeightsField] += static_cast<uint64_t>(report.weights_compared);
-  if (item.c.source >= 0 && item.c.source < 4) ++counters[kSourceField + static_cast<std::size_t>(item.c.source)];
-  const bool unsupported = report.verdict == Verdict::kUnsupported;
-  const auto part = [&](std::size_t index) {
-    ++counters[kPartField + 2 * index];
-    if (unsupported) ++counters[kPartField + 2 * index + 1];
-  };
-  if (item.c.source >= 0 && item.c.source < 4) part(static_cast<std::size_t>(item.c.source));
-  if (const std::size_t dtypes = dtypes_of(item.c); dtypes != kParts) part(4 + dtypes);
-  part(kParts - kLayouts + layout_of(item.c));
-  for (std::size_t l = 0; l < laws().size(); ++l)
-    if (laws()[l].name == item.law) ++counters[kLawField + l * kVerdicts + verdict];
-  if (with_classes) reinterpret_cast<ClassCounts*>(counters.data() + class_field())->add(item.c);
-}
-
-Tally tally_of(const RunResult& run, bool with_classes) {
-  const std::vector<uint64_t>& n = run.counters;
-  Tally tally;
-  tally.totals.cases = n[kCaseField];
-  tally.totals.seconds = run.seconds;
-  for (std::size_t v = 0; v < kVerdicts; ++v) tally.totals.verdicts[v] = n[kVerdictField + v];
-  for (std::size_t s = 0; s < 4; ++s) tally.totals.sources[s] = n[kSourceField + s];
-  tally.totals.ids_compared = n[kIdsField];
-  tally.totals.weights_compared = n[kWeightsField];
-  for (std::size_t l = 0; l < laws().size(); ++l) {
-    tally.laws.emplace_back();
-    for (std::size_t v = 0; v < kVerdicts; ++v) tally.laws[l][v] = n[kLawField + l * kVerdicts + v];
-  }
-  for (std::size_t p = 0; p < kParts; ++p) {
-    std::string_view field;
-    std::string name;
-    if (p < 4) {
-      field = "source";
-      name = kSourceNames[p];
-    } else if (p < kParts - kLayouts) {
-      const std::size_t d = p - 4;
-      field = "dtypes";
-      name = fmt::format("{}/{}/{}", kDtypeNames[1 + d / 9], kDtypeNames[3 + d / 3 % 3], kDtypeNames[3 + d % 3]);
-    } else {
-      field = "layout";
-      name = kLayoutNames[p - (kParts - kLayouts)];
-    }
-    tally.parts.push_back({field, name, n[kPartField + 2 * p], n[kPartField + 2 * p + 1]});
-  }
-  if (with_classes) tally.classes = *reinterpret_cast<const ClassCounts*>(n.data() + class_field());
-  return tally;
-}
-
-// "source gate (all of 400), dtypes i64/f32/bf16 (12 of 30)": of each field the parts with the most.
-std::string unsupported_text(const Tally& tally) {
-  std::string text;
-  for (const std::string_view field : {"source", "dtypes", "layout"}) {
-    std::vector<Tally::Part> parts;
-    for (const Tally::Part& part : tally.parts)
-      if (part.field == field && part.unsupported > 0) parts.push_back(part);
-    std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.unsupported > b.unsupported; });
-    const std::size_t shown = std::min<std::size_t>(parts.size(), 4);
-    if (shown == 0) continue;
-    text += fmt::format("\n    {}:", field);
-    for (std::size_t i = 0; i < shown; ++i)
-      text += fmt::format("{} {} ({} of {})", i == 0 ? "" : ",", parts[i].name, parts[i].unsupported, parts[i].cases);
-    if (parts.size() > shown) text += fmt::format(", and {} more", parts.size() - shown);
-  }
-  return text;
-}
 
 std::string hex_hash(std::string_view text) {
   uint64_t h = 0xcbf29ce484222325u;
@@ -200,6 +97,7 @@ std::vector<std::string> own_libraries(std::string_view platform) {
 
 std::vector<Participant> choose_candidates(const Options& options, Console& console) {
   const std::vector<Platform> platforms = find_platforms();
+  options.record->platforms = platform_records(platforms);
   if (!options.platform.empty()) require_platform(platforms, options.platform, "--platform " + options.platform);
   std::vector<Participant> chosen;
   const auto add = [&](const std::string& library, bool own) {
@@ -208,6 +106,11 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
     p.platform = p.info.memory == MemoryKind::kHost ? "cpu" : std::string(name(p.info.memory));
     require_platform(platforms, p.platform, p.info.path);
     if (fs::path(p.info.path).filename().string().rfind("libtwincheck_", 0) == 0) p.own = true;
+    const std::string said = p.info.name;
+    const auto taken = [&] {
+      return std::any_of(chosen.begin(), chosen.end(), [&](const Participant& c) { return c.info.name == p.info.name; });
+    };
+    for (int n = 2; taken(); ++n) p.info.name = fmt::format("{}#{}", said, n);
     chosen.push_back(std::move(p));
   };
   if (!options.candidates.empty()) {
@@ -240,11 +143,12 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
 
 Limits limits_of(const Options& options) { return {.timeout = options.timeout, .memory = options.memory_limit}; }
 
-MakeJudge judge_of(const Participant& participant, const Options& options) {
+MakeJudge judge_of(const Participant& participant, const Options& options, std::shared_ptr<ItemSeconds> seconds) {
   const std::string path = participant.info.path;
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
-  return [path, bench_bytes, device = options.device]() -> Judge {
+  if (!seconds) seconds = std::make_shared<ItemSeconds>();
+  return [path, bench_bytes, seconds, device = options.device]() -> Judge {
     struct State {
       Candidate candidate;
       Bench bench;
@@ -252,8 +156,15 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
     Candidate candidate = load_candidate(path);
     Bench bench(candidate.memory, bench_bytes, device);
     auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
-    return [state](std::span<const Item> items) {
+    return [state, seconds](std::span<const Item> items) {
       std::vector<Report> reports;
+      seconds->seconds.assign(items.size(), 0);
+      seconds->next = 0;
+      double last = now();
+      const auto took = [&last] {
+        const double before = std::exchange(last, now());
+        return last - before;
+      };
       if (items.size() > 1) {
         std::vector<Case> cases;
         std::vector<std::size_t> places;
@@ -264,16 +175,23 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
             places.push_back(i);
           } else {
             reports[i] = run_law(*find_law(items[i].law), items[i].c, state->candidate, state->bench);
+            seconds->seconds[i] = took();
           }
         }
+        (void)took();
         std::vector<Report> batch = check_batch(cases, state->candidate, state->bench);
-        for (std::size_t i = 0; i < places.size(); ++i) reports[places[i]] = std::move(batch.at(i));
+        const double each = took() / static_cast<double>(std::max<std::size_t>(1, places.size()));
+        for (std::size_t i = 0; i < places.size(); ++i) {
+          reports[places[i]] = std::move(batch.at(i));
+          seconds->seconds[places[i]] = each;
+        }
         return reports;
       }
       for (const Item& item : items) {
         const Law* law = find_law(item.law);
         reports.push_back(law == nullptr ? check(item.c, state->candidate, state->bench)
                                          : run_law(*law, item.c, state->candidate, state->bench));
+        seconds->seconds[reports.size() - 1] = took();
       }
       return reports;
     };
@@ -351,22 +269,6 @@ std::vector<const Law*> chosen_laws(const Options& options) {
   return all;
 }
 
-void Tally::add(const Tally& other) {
-  totals.add(other.totals);
-  if (laws.size() < other.laws.size()) laws.resize(other.laws.size());
-  for (std::size_t l = 0; l < other.laws.size(); ++l)
-    for (std::size_t v = 0; v < kVerdicts; ++v) laws[l][v] += other.laws[l][v];
-  if (parts.empty()) {
-    parts = other.parts;
-  } else {
-    for (std::size_t p = 0; p < other.parts.size(); ++p) {
-      parts[p].cases += other.parts[p].cases;
-      parts[p].unsupported += other.parts[p].unsupported;
-    }
-  }
-  classes.merge(other.classes);
-}
-
 Session::Session(const char* verb, const Options& options)
     : verb_(verb), options_(options), console_(options), seed_(options.seed.value_or(kGateSeed)) {
   (void)law_option(options);
@@ -376,6 +278,8 @@ Session::Session(const char* verb, const Options& options)
   }
   participants_ = choose_candidates(options, console_);
   results_.resize(participants_.size());
+  options_.record->seed = seed_;
+  record();
   std::string who;
   for (const Participant& p : participants_) who += fmt::format("\n  {}   {}", p.info.name, p.info.path);
   console_.always(
@@ -391,7 +295,7 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   }
   const Participant& participant = participants_[index];
   Result& result = results_[index];
-  const bool with_classes = options_.classes && generated;
+  const bool with_classes = generated && (options_.classes || !options_.report.empty());
   RunOptions run_options;
   run_options.jobs = options_.jobs;
   run_options.limits = limits_of(options_);
@@ -400,8 +304,10 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   if (run_options.max_failures < 1 || result.stopped) return false;
   run_options.batch = participant.info.memory == MemoryKind::kHost ? 1 : 512;
   run_options.counters = counter_count(with_classes);
-  run_options.count = [with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
-    count_item(item, report, counters, with_classes);
+  const auto seconds_each = std::make_shared<ItemSeconds>();
+  // Items are counted in the order in which they were judged.
+  run_options.count = [with_classes, seconds_each](const Item& item, const Report& report, std::span<uint64_t> counters) {
+    count_item(item, report, seconds_each->take(), with_classes, counters);
   };
   run_options.interrupt = &interrupt_signal;
   std::set<std::string> known;
@@ -409,7 +315,7 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   run_options.on_failure = [&](const Failure& failure) {
     if (known.contains(failure.key)) return;
     result.failures.push_back(failure);
-    told(participant, result, failure);
+    told(name, participant, result, failure);
   };
   run_options.on_tick = [&](uint64_t done, double elapsed) {
     std::string left;
@@ -425,9 +331,9 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
                                   static_cast<double>(done) / std::max(elapsed, 1e-3),
                                   fault(result.failures.size(), "failure", "failures")));
   };
-  const RunResult run = twincheck::run(plan, judge_of(participant, options_), run_options);
+  const RunResult run = twincheck::run(plan, judge_of(participant, options_, seconds_each), run_options);
   console_.end_progress();
-  const Tally tally = tally_of(run, with_classes);
+  const Tally tally = tally_of(run.counters, run.seconds, with_classes);
   result.tally.add(tally);
   if (generated) result.generated.add(tally);
   for (const Failure& f : run.failures)
@@ -445,6 +351,12 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
                                 result.tally.totals.cases, result.tally.totals.count(Verdict::kHung)));
   }
   interrupted_ = run.interrupted;
+  options_.record->stages.push_back({.candidate = participant.info.name,
+                                     .name = name,
+                                     .seconds = run.seconds,
+                                     .verdicts = tally.totals.verdicts,
+                                     .complete = !run.interrupted && !run.stopped});
+  record();
   return !run.interrupted && !run.stopped;
 }
 
@@ -453,7 +365,12 @@ void Session::fail(const std::string& message) {
   console_.always(fmt::format("{} {}", console_.style().bad("FAIL"), message));
 }
 
-void Session::told(const Participant& participant, Result& result, const Failure& failure) {
+void Session::complain(const std::string& subject, const std::string& message, const std::string& file) {
+  fail(message);
+  options_.record->complaints.push_back({subject, message, file});
+}
+
+void Session::told(const std::string& stage, const Participant& participant, Result& result, const Failure& failure) {
   Context context;
   context.candidate = participant.info.name;
   context.origin = failure.origin;
@@ -475,6 +392,9 @@ void Session::told(const Participant& participant, Result& result, const Failure
       context.notes.push_back(fmt::format("the sequence that leads to it has {} cases", failure.sequence.size()));
   }
   console_.always(failure_message(failure.report, context, console_.style()));
+  result.recorded.push_back(options_.record->failures.size());
+  options_.record->failures.push_back(failure_record(stage, failure.item, failure.report, context));
+  options_.record->failures.back().saved = path;
 }
 
 void Session::shrink_failures(const Participant& participant, Result& result) {
@@ -498,15 +418,52 @@ void Session::shrink_failures(const Participant& participant, Result& result) {
       result.saved[i] = path;
       context.notes.push_back("saved: " + path);
     }
+    FailureRecord& recorded = options_.record->failures[result.recorded[i]];
+    const std::string stage = recorded.stage, found_as = recorded.case_text;
+    recorded = failure_record(stage, smaller.item, smaller.report, context);
+    recorded.found_as = found_as;
+    recorded.saved = result.saved[i];
     context.origin = "the smallest case found";
     console_.always(failure_message(smaller.report, context, console_.style()));
   }
 }
 
+// What was expected and what came, of failures that are small enough to be looked at.
+void Session::show_failures(const Participant& participant, Result& result) {
+  if (result.failures.empty()) return;
+  Worker worker(trial_of(participant, options_), limits_of(options_));
+  for (std::size_t i = 0; i < result.failures.size() && interrupt_signal == 0; ++i) {
+    FailureRecord& recorded = options_.record->failures[result.recorded[i]];
+    if (!result.failures[i].repeats_alone || recorded.report.verdict != Verdict::kFailed) continue;
+    const Case c = recorded.found_as.empty() ? result.failures[i].item.c : parse(recorded.case_text);
+    recorded.matrices = matrix_records(c, ask_for_outputs(worker, {.law = recorded.law, .c = c}));
+  }
+}
+
+// The record's part that grows with every stage.
+void Session::record() {
+  std::vector<CandidateRecord>& candidates = options_.record->candidates;
+  candidates.resize(participants_.size());
+  for (std::size_t i = 0; i < participants_.size(); ++i) {
+    const Result& r = results_[i];
+    const std::string verdict = candidates[i].verdict, sentence = candidates[i].sentence;
+    candidates[i] = candidate_record(participants_[i], r.tally, r.generated);
+    candidates[i].verdict = verdict;
+    candidates[i].sentence = sentence;
+    candidates[i].isolation_seconds = r.isolation_seconds;
+    candidates[i].stopped = r.stopped;
+    for (std::size_t f = 0; f < r.recorded.size(); ++f) options_.record->failures[r.recorded[f]].count = r.failures[f].equal;
+  }
+}
+
 int Session::finish() {
-  for (std::size_t i = 0; i < participants_.size(); ++i)
-    if (!interrupted_) shrink_failures(participants_[i], results_[i]);
+  for (std::size_t i = 0; i < participants_.size(); ++i) {
+    if (interrupted_) break;
+    shrink_failures(participants_[i], results_[i]);
+    if (!options_.report.empty()) show_failures(participants_[i], results_[i]);
+  }
   if (interrupt_signal != 0) interrupted_ = true;
+  record();
   summary();
 
   const Style& style = console_.style();
@@ -520,26 +477,36 @@ int Session::finish() {
                                                    static_cast<double>(totals.cases);
     const double allowed = options_.max_unsupported.value_or(p.own ? 0 : 100);
     any_cases = any_cases || totals.cases > 0;
+    CandidateRecord& recorded = options_.record->candidates[i];
+    const auto is = [&](const char* verdict, std::string_view word, const std::string& sentence) {
+      recorded.verdict = verdict;
+      recorded.sentence = sentence;
+      console_.always(fmt::format("{}{}{}", word, word.empty() ? "" : ": ", sentence));
+    };
     if (totals.bad() > 0 || !r.failures.empty()) {
       bad = true;
-      console_.always(fmt::format("{}: {} is wrong: {} in {} cases", style.bad("FAILED"), p.info.name,
-                                  fault(r.failures.size(), "kind of failure", "kinds of failures"), totals.cases));
+      is("failed", style.bad("FAILED"),
+         fmt::format("{} is wrong: {} in {} cases", p.info.name,
+                     fault(r.failures.size(), "kind of failure", "kinds of failures"), totals.cases));
     } else if (percent > allowed) {
       bad = true;
-      console_.always(fmt::format("{}: {} does not support {:.2f} % of {} cases, and {:g} % are allowed (--max-unsupported)",
-                                  style.bad("FAILED"), p.info.name, percent, totals.cases, allowed));
+      is("unsupported", style.bad("FAILED"),
+         fmt::format("{} does not support {:.2f} % of {} cases, and {:g} % are allowed (--max-unsupported)", p.info.name,
+                     percent, totals.cases, allowed));
     } else if (totals.elements() == 0 && totals.cases > 0) {
       idle = true;
-      console_.always(fmt::format("{}: {}: no output element of a valid case was compared in {} cases ({})",
-                                  style.bad("NOTHING COMPARED"), p.info.name, totals.cases, verdict_line(totals)));
+      is("nothing_compared", style.bad("NOTHING COMPARED"),
+         fmt::format("{}: no output element of a valid case was compared in {} cases ({})", p.info.name, totals.cases,
+                     verdict_line(totals)));
     } else if (totals.cases > 0) {
-      console_.always(fmt::format("{}: {} is right in {} cases, {} output elements{}", style.good("PASSED"), p.info.name,
-                                  totals.cases, totals.elements(), interrupted_ ? ", as far as it came" : ""));
+      is(interrupted_ ? "interrupted" : "passed", style.good("PASSED"),
+         fmt::format("{} is right in {} cases, {} output elements{}", p.info.name, totals.cases, totals.elements(),
+                     interrupted_ ? ", as far as it came" : ""));
     } else if (interrupted_) {
-      console_.always(fmt::format("{}: nothing compared before the interruption", p.info.name));
+      is("interrupted", "", fmt::format("{}: nothing compared before the interruption", p.info.name));
     } else if (options_.shards == 1) {
       idle = true;
-      console_.always(fmt::format("{}: {}: there was no case", style.bad("NOTHING COMPARED"), p.info.name));
+      is("nothing_compared", style.bad("NOTHING COMPARED"), fmt::format("{}: there was no case", p.info.name));
     }
   }
   if (interrupted_) {

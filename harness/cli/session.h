@@ -1,7 +1,6 @@
 // What verify and gate have in common: candidates, stages of cases, failures as they come, the summary and the exit status.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,10 +8,10 @@
 #include <vector>
 
 #include "harness/candidate/runner.h"
-#include "harness/case/classes.h"
 #include "harness/cli/cases.h"
 #include "harness/cli/options.h"
 #include "harness/cli/platform.h"
+#include "harness/cli/tally.h"
 #include "harness/report/message.h"
 
 namespace twincheck {
@@ -45,14 +44,22 @@ struct Participant {
   bool own = false;      // one of the project's libraries
 };
 
-// --candidate, or the project's own candidates on --platform, or on every platform that is here. Throws UsageError,
-// LoadError; what is left out is told to `console`.
+// --candidate, or the project's own candidates on --platform, or on every platform that is here. Names are told apart: a
+// second "mine.fused" is "mine.fused#2". Throws UsageError, LoadError; what is left out is told to `console`.
 std::vector<Participant> choose_candidates(const Options& options, Console& console);
 
 Limits limits_of(const Options& options);
 
+// How long each of the items took that a judge was given last, beside them. Of a worker's own: the parent's stays empty.
+struct ItemSeconds {
+  std::vector<double> seconds;
+  std::size_t next = 0;
+
+  double take() { return next < seconds.size() ? seconds[next++] : 0; }
+};
+
 // Judges items by their laws, in a worker.
-MakeJudge judge_of(const Participant& participant, const Options& options);
+MakeJudge judge_of(const Participant& participant, const Options& options, std::shared_ptr<ItemSeconds> seconds = nullptr);
 
 // The command that replays a case, or a file: what a failure message ends with. Empty where a case's text is too long for a
 // command line.
@@ -70,21 +77,6 @@ std::vector<const Law*> chosen_laws(const Options& options);
 // "--law X"'s law, or empty; UsageError where there is none of that name.
 std::string law_option(const Options& options);
 
-// What one candidate's cases came to, and which classes of cases it does not support.
-struct Tally {
-  struct Part {
-    std::string_view field;
-    std::string name;
-    uint64_t cases, unsupported;
-  };
-  Totals totals;
-  std::vector<std::array<uint64_t, kVerdicts>> laws;  // verdicts by law, in the order of laws()
-  std::vector<Part> parts;                            // by source, dtypes and layout
-  ClassCounts classes;
-
-  void add(const Tally& other);
-};
-
 class Session {
  public:
   Session(const char* verb, const Options& options);
@@ -99,6 +91,8 @@ class Session {
 
   // A stage of its own making failed, for a reason that is no candidate's: told, and the run ends in 1.
   void fail(const std::string& message);
+  // The same, and recorded as a complaint about `subject`, where nothing else in the record says so.
+  void complain(const std::string& subject, const std::string& message, const std::string& file);
 
   // Smaller cases for the failures, the summary, and the exit status.
   int finish();
@@ -109,13 +103,16 @@ class Session {
   struct Result {
     Tally tally, generated;
     std::vector<Failure> failures;
-    std::vector<std::string> saved;  // paths, beside failures; empty where not saved
+    std::vector<std::string> saved;     // paths, beside failures; empty where not saved
+    std::vector<std::size_t> recorded;  // where the record has them, beside failures
     double isolation_seconds = 0;
     bool stopped = false;
   };
 
-  void told(const Participant& participant, Result& result, const Failure& failure);
+  void told(const std::string& stage, const Participant& participant, Result& result, const Failure& failure);
   void shrink_failures(const Participant& participant, Result& result);
+  void show_failures(const Participant& participant, Result& result);
+  void record();
   void closing_line(std::string_view verdict, bool good);
   void summary();
 

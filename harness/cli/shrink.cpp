@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "harness/cli/record.h"
 #include "harness/cli/session.h"
 #include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
@@ -18,15 +19,24 @@ int shrink_verb(const Options& options) {
     console.always(fmt::format("twincheck shrink: {} cases, at most {:g} s each, against the reference: {}   {}",
                                list.items.size(), seconds, participant.info.name, participant.info.path));
     uint64_t elements = 0;
+    std::vector<uint64_t> counters(counter_count(/*with_classes=*/false));
+    CandidateRecord& candidate = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
     for (std::size_t i = 0; i < list.items.size(); ++i) {
       const Item& item = list.items[i];
       Solo solo(judge_of(participant, options), limits_of(options));
+      const auto asked = std::chrono::steady_clock::now();
       const Report report = solo.judge(item);
+      const double judged = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
       elements += static_cast<uint64_t>(report.ids_compared + report.weights_compared);
       if (interrupt_signal != 0) {
         console.always("interrupted");
         return bad ? kBad : kInterrupted;
       }
+      count_item(item, report, judged, /*with_classes=*/false, counters);
+      const Tally tally = tally_of(counters, judged, /*with_classes=*/false);
+      candidate = candidate_record(participant, tally, {});
+      candidate.verdict = tally.totals.bad() > 0 ? "failed" : tally.totals.elements() == 0 ? "nothing_compared" : "passed";
+      candidate.sentence = fmt::format("{}: {}", participant.info.name, verdict_line(tally.totals));
       if (!is_bad(report.verdict)) {
         console.always(
             fmt::format("{}: nothing to shrink: the case {} on {}", list.origins[i].empty() ? "case" : list.origins[i],
@@ -46,6 +56,10 @@ int shrink_verb(const Options& options) {
                                             failure_message(smaller.report, context, {}));
       if (!path.empty()) context.notes.push_back("saved: " + path);
       console.always(failure_message(smaller.report, context, console.style()));
+      FailureRecord& recorded =
+          options.record->failures.emplace_back(failure_record("shrink", smaller.item, smaller.report, context));
+      recorded.found_as = text(item.c).substr(0, kLongestCase);
+      recorded.saved = path;
     }
     idle = idle || elements == 0;
   }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "harness/candidate/process.h"
+#include "harness/cli/record.h"
 #include "harness/cli/verbs.h"
 
 namespace twincheck {
@@ -92,8 +93,11 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
     context.output = failure.output;
     context.replay = replay_command(participant, options, failure.item);
     const std::string plain = failure_message(failure.report, context, {});
-    (void)save_failure(options.save, participant, failure.item.law, {&failure.item, 1}, plain);
+    const std::string path = save_failure(options.save, participant, failure.item.law, {&failure.item, 1}, plain);
     console.always(failure_message(failure.report, context, console.style()));
+    options.record->failures.push_back(
+        failure_record(fmt::format("sweep {}", sweep.name), failure.item, failure.report, context));
+    options.record->failures.back().saved = path;
   };
   const RunResult run_result = run(plan, make_judge, run_options);
   console.end_progress();
@@ -120,6 +124,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
     line += fmt::format("; at most {} ulp of f32 from the correctly rounded value{}{}", r.max_ulp,
                         r.max_ulp > 0 ? fmt::format(", first at {:#x}", r.max_at) : "", histogram(r));
   console.line(line);
+  options.record->sweeps.push_back(sweep_record(sweep, participant, outcome));
   return outcome;
 }
 
@@ -142,6 +147,11 @@ int sweep(const Options& options) {
       throw UsageError(fmt::format("sweep: {} is in {} memory, and sweeps run on host memory", participant.info.name,
                                    name(participant.info.memory)));
     uint64_t values = 0, pieces = 0;
+    CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
+    const auto is = [&recorded](const char* verdict, const std::string& sentence) {
+      recorded.verdict = verdict;
+      recorded.sentence = sentence;
+    };
     for (const Sweep* s : chosen) {
       console.always(fmt::format("twincheck sweep: {}, {} values: {}   {}", s->name, s->values(), participant.info.name,
                                  participant.info.path));
@@ -150,6 +160,8 @@ int sweep(const Options& options) {
       values += outcome.result.values;
       pieces += outcome.pieces;
       if (outcome.interrupted) {
+        is(bad ? "failed" : "interrupted",
+           fmt::format("{}: {} values compared, then interrupted", participant.info.name, values));
         console.always("interrupted");
         return bad ? kBad : kInterrupted;
       }
@@ -158,12 +170,12 @@ int sweep(const Options& options) {
       console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
     } else if (values == 0 && !bad) {
       idle = true;
-      console.always(
-          fmt::format("{}: {}: no value was compared", console.style().bad("NOTHING COMPARED"), participant.info.name));
+      is("nothing_compared", fmt::format("{}: no value was compared", participant.info.name));
+      console.always(fmt::format("{}: {}", console.style().bad("NOTHING COMPARED"), recorded.sentence));
     } else {
-      console.always(fmt::format("{}: {}, {} values compared",
-                                 bad ? console.style().bad("FAILED") : console.style().good("PASSED"), participant.info.name,
-                                 values));
+      is(bad ? "failed" : "passed", fmt::format("{}, {} values compared", participant.info.name, values));
+      console.always(
+          fmt::format("{}: {}", bad ? console.style().bad("FAILED") : console.style().good("PASSED"), recorded.sentence));
     }
   }
   return bad ? kBad : idle ? kUnusable : kGood;

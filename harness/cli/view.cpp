@@ -34,16 +34,21 @@ int bytes_of(Dtype dtype) { return dtype == Dtype::kI64 ? 8 : dtype == Dtype::kI
 
 std::string bits_text(Dtype dtype, uint32_t bits) { return fmt::format("0x{:0{}x}", bits, bytes_of(dtype) * 2); }
 
+// Bits and value, with as many digits as tell it from its neighbours.
+std::string number_text(Dtype dtype, uint32_t bits) {
+  return fmt::format("{} ({})", bits_text(dtype, bits), static_cast<float>(value_of(dtype, bits)));
+}
+
 std::string weight_text(const reference::Weight& w, Dtype dtype) {
   switch (w.kind) {
     case reference::Weight::Kind::kNan:
       return "any NaN";
     case reference::Weight::Kind::kBits:
-      return fmt::format("{} ({:g})", bits_text(dtype, w.lo), value_of(dtype, w.lo));
+      return number_text(dtype, w.lo);
     default:
       break;
   }
-  std::string text = w.lo == w.hi ? fmt::format("{} ({:g})", bits_text(dtype, w.lo), value_of(dtype, w.lo))
+  std::string text = w.lo == w.hi ? number_text(dtype, w.lo)
                                   : fmt::format("[{:.9g}, {:.9g}]", value_of(dtype, w.lo), value_of(dtype, w.hi));
   if (w.kind == reference::Weight::Kind::kRangeOrNan) text += " or NaN";
   return text;
@@ -111,7 +116,7 @@ std::string description(const Case& c) {
   return text;
 }
 
-std::string matrices(const Case& c, const Outputs& outputs, Style style) {
+std::vector<MatrixRecord> matrix_records(const Case& c, const Outputs& outputs) {
   if (c.tokens <= 0 || c.top_k < 0 || c.shared < 0 || c.top_k > kMostElements || c.shared > kMostElements ||
       c.tokens > kMostElements || c.tokens * (c.top_k + c.shared) > kMostElements || c.hidden > (1 << 22))
     return {};
@@ -122,28 +127,41 @@ std::string matrices(const Case& c, const Outputs& outputs, Style style) {
   const auto columns = static_cast<std::size_t>(expected.columns);
   const bool have = outputs.rows == c.tokens && outputs.columns == expected.columns &&
                     outputs.ids.size() == expected.ids.size() && outputs.weights.size() == expected.weights.size();
-  using Rows = std::vector<std::vector<std::string>>;
-  Rows expected_ids, got_ids, expected_weights, got_weights;
-  const auto marked = [](bool wrong, const std::string& words) { return wrong ? "!" + words + "!" : words; };
-  for (std::size_t t = 0; t < static_cast<std::size_t>(c.tokens); ++t) {
-    for (Rows* rows : {&expected_ids, &got_ids, &expected_weights, &got_weights}) rows->emplace_back();
-    for (std::size_t s = 0; s < columns; ++s) {
-      const std::size_t i = t * columns + s;
-      const reference::Id& id = expected.ids[i];
-      expected_ids[t].push_back(id.any ? "any" : fmt::format("{}", id.value));
-      expected_weights[t].push_back(weight_text(expected.weights[i], c.weights_dtype));
-      if (!have) continue;
-      got_ids[t].push_back(marked(!id.any && outputs.ids[i] != id.value, fmt::format("{}", outputs.ids[i])));
-      const uint32_t bits = outputs.weights[i];
-      got_weights[t].push_back(
-          marked(!reference::accepts(expected.weights[i], c.weights_dtype, bits),
-                 fmt::format("{} ({:g})", bits_text(c.weights_dtype, bits), value_of(c.weights_dtype, bits))));
-    }
+  MatrixRecord ids{.name = "out_ids", .columns = columns, .cells = {}}, weights{"out_weights", columns, {}};
+  for (std::size_t i = 0; i < expected.ids.size(); ++i) {
+    const reference::Id& id = expected.ids[i];
+    MatrixRecord::Cell& cell = ids.cells.emplace_back();
+    cell.expected = id.any ? "any" : fmt::format("{}", id.value);
+    MatrixRecord::Cell& weight = weights.cells.emplace_back();
+    weight.expected = weight_text(expected.weights[i], c.weights_dtype);
+    if (!have) continue;
+    cell.got = fmt::format("{}", outputs.ids[i]);
+    cell.wrong = !id.any && outputs.ids[i] != id.value;
+    const uint32_t bits = outputs.weights[i];
+    weight.got = number_text(c.weights_dtype, bits);
+    weight.wrong = !reference::accepts(expected.weights[i], c.weights_dtype, bits);
   }
-  std::string text = table(expected_ids, "out_ids expected");
-  if (have) text += table(got_ids, "out_ids got, wrong ones between ! and !");
-  text += table(expected_weights, "out_weights expected");
-  if (have) text += table(got_weights, "out_weights got, wrong ones between ! and !");
+  if (ids.cells.empty()) return {};
+  return {ids, weights};
+}
+
+std::string matrices(const Case& c, const Outputs& outputs, Style style) {
+  std::string text;
+  for (const MatrixRecord& m : matrix_records(c, outputs)) {
+    std::vector<std::vector<std::string>> expected, got;
+    bool have = false;
+    for (std::size_t i = 0; i < m.cells.size(); ++i) {
+      if (i % m.columns == 0) {
+        expected.emplace_back();
+        got.emplace_back();
+      }
+      expected.back().push_back(m.cells[i].expected);
+      got.back().push_back(m.cells[i].wrong ? "!" + m.cells[i].got + "!" : m.cells[i].got);
+      have = have || !m.cells[i].got.empty();
+    }
+    text += table(expected, m.name + " expected");
+    if (have) text += table(got, m.name + " got, wrong ones between ! and !");
+  }
   if (!style.color) return text;
   std::string colored;
   for (std::size_t at = 0; at < text.size(); ++at) {

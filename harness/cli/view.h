@@ -2,15 +2,20 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "harness/case/case.h"
 #include "harness/judge/check.h"
 #include "harness/report/message.h"
+#include "harness/report/run_report.h"
 
 namespace twincheck {
 
-// The expected and the received matrix, cell by cell, wrong cells marked with '!'. Empty where the case is refused or has
-// more than 400 elements an output. `outputs` is what check() gave.
+// out_ids and out_weights, as expected and as received: `outputs` is what check() gave. Empty where the case is refused,
+// and where an output has no element or more than 400.
+std::vector<MatrixRecord> matrix_records(const Case& c, const Outputs& outputs);
+
+// The same as text, wrong cells between '!'.
 std::string matrices(const Case& c, const Outputs& outputs, Style style);
 
 // The sizes and parameters in words.

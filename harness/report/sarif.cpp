@@ -1,0 +1,153 @@
+// SARIF 2.1.0, https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html. A rule is a law, or what else a gate asks;
+// a result is a failure, at the line of the law that it breaks, so that code hosting shows it there.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "harness/report/run_report.h"
+
+namespace twincheck {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hash(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return fmt::format("{:016x}", h);
+}
+
+// Of a path in the project: what a URI reference does not allow is escaped.
+std::string uri(std::string_view path) {
+  std::string escaped;
+  for (const char c : path) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       std::string_view("-._~/").find(c) != std::string_view::npos;
+    escaped += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return escaped;
+}
+
+Json location(const std::string& file, int line) {
+  Json artifact{{"uri", uri(file)}};
+  if (file.empty() || file[0] != '/') {
+    artifact["uriBaseId"] = "SRCROOT";
+  } else {
+    artifact["uri"] = "file://" + uri(file);
+  }
+  return {{"physicalLocation", {{"artifactLocation", std::move(artifact)}, {"region", {{"startLine", std::max(1, line)}}}}}};
+}
+
+class Rules {
+ public:
+  // The rule's index.
+  std::size_t add(const std::string& id, const std::string& sentence, const std::string& help) {
+    for (std::size_t i = 0; i < rules_.size(); ++i)
+      if (rules_[i]["id"] == id) return i;
+    rules_.push_back({{"id", id},
+                      {"shortDescription", {{"text", sentence}}},
+                      {"help", {{"text", help}}},
+                      {"defaultConfiguration", {{"level", "error"}}}});
+    return rules_.size() - 1;
+  }
+  const Json& json() const { return rules_; }
+
+ private:
+  Json rules_ = Json::array();
+};
+
+Json result(std::size_t rule, const std::string& id, const std::string& message, Json at, const std::string& identity) {
+  return {{"ruleId", id},
+          {"ruleIndex", rule},
+          {"kind", "fail"},
+          {"level", "error"},
+          {"message", {{"text", message}}},
+          {"locations", Json::array({std::move(at)})},
+          {"partialFingerprints", {{"twincheckFailure/v1", hash(identity)}}}};
+}
+
+}  // namespace
+
+std::string results_sarif(const RunReport& run) {
+  Rules rules;
+  Json results = Json::array();
+  const std::string laws_help =
+      "docs/laws.md says why each law holds; the message ends in the command that replays the case.";
+  for (const LawRecord& law : run.laws) rules.add(law.name, law.sentence, laws_help);
+
+  for (const FailureRecord& f : run.failures) {
+    std::string id = f.law, file = "properties/laws.inc";
+    int line = 1;
+    if (const LawRecord* law = run.law(f.law)) {
+      file = law->file;
+      line = law->line;
+    }
+    if (f.stage == "golden") {
+      id = "recorded_outputs";
+      rules.add(id, "the reference agrees with what other implementations recorded", "corpus/golden/README.md");
+      const std::size_t colon = f.origin.rfind(':');
+      file = f.origin.substr(0, colon);
+      line = colon == std::string::npos ? 1 : std::atoi(f.origin.c_str() + colon + 1);
+    }
+    const std::size_t rule = rules.add(id, id, laws_help);
+    Json one = result(rule, id, f.message, location(file, line),
+                      fmt::format("{}/{}/{}/{}/{}", f.candidate, f.stage, f.law, f.report.law, name(f.report.verdict)));
+    one["occurrenceCount"] = f.count;
+    one["properties"] = {{"candidate", f.candidate},
+                         {"promise", f.report.law},
+                         {"verdict", name(f.report.verdict)},
+                         {"case", f.case_text},
+                         {"replay", f.replay}};
+    results.push_back(std::move(one));
+  }
+  for (const GoldenRecord& g : run.golden) {
+    if (g.skipped == 0) continue;
+    const std::size_t rule =
+        rules.add("recorded_outputs_skipped", "every recorded output is compared", "corpus/golden/README.md");
+    results.push_back(result(rule, "recorded_outputs_skipped", fmt::format("{} of {} records skipped", g.skipped, g.records),
+                             location(g.file, 1), g.file));
+  }
+  for (const CandidateRecord& c : run.candidates) {
+    if (c.verdict != "unsupported" && c.verdict != "nothing_compared") continue;
+    const std::size_t rule = rules.add(c.verdict, "a candidate serves the cases that it is judged on",
+                                       "docs/command-line.md: --max-unsupported, exit statuses");
+    results.push_back(result(rule, c.verdict, c.sentence, location("properties/laws.inc", 1), c.name + "/" + c.verdict));
+  }
+  for (const MutantRecord& m : run.kills.mutants) {
+    if (m.complaint.empty()) continue;
+    const std::size_t rule =
+        rules.add("mutant_killed", "every mutant is killed, by the law that its header names", "docs/mutants.md");
+    results.push_back(result(rule, "mutant_killed", m.complaint, location(m.file, 1), m.id));
+  }
+  for (const ComplaintRecord& c : run.complaints) {
+    const std::size_t rule =
+        rules.add(c.subject, "the gate's own " + c.subject + " are as they should be", "docs/report.md");
+    results.push_back(result(rule, c.subject, c.message, location(c.file.empty() ? "properties/laws.inc" : c.file, 1),
+                             c.subject + c.message));
+  }
+
+  std::string command;
+  for (const std::string& word : run.arguments) command += (command.empty() ? "" : " ") + shell_word(word);
+  Json invocation{{"commandLine", command},
+                  {"startTimeUtc", run.started},
+                  {"exitCode", run.exit_status},
+                  {"executionSuccessful", run.error.empty() && !run.interrupted}};
+  if (!run.error.empty() || run.interrupted) {
+    const std::string words = run.error.empty() ? "interrupted: this is what was done until then" : run.error;
+    invocation["toolExecutionNotifications"] = Json::array({{{"level", "error"}, {"message", {{"text", words}}}}});
+  }
+  const Json document{
+      {"$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
+      {"version", "2.1.0"},
+      {"runs",
+       Json::array({{{"tool", {{"driver", {{"name", "twincheck"}, {"version", run.version}, {"rules", rules.json()}}}}},
+                     {"invocations", Json::array({std::move(invocation)})},
+                     {"automationDetails", {{"id", fmt::format("twincheck/{}/", run.verb)}}},
+                     {"originalUriBaseIds", {{"SRCROOT", {{"description", {{"text", "the root of the project"}}}}}}},
+                     {"columnKind", "utf16CodeUnits"},
+                     {"results", std::move(results)}}})}};
+  return document.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace twincheck
