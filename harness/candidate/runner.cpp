@@ -32,12 +32,6 @@ constexpr double kSequenceSeconds = 3;  // to make that sequence shorter
 constexpr int kPollMs = 5;
 constexpr std::string_view kNoHang = "no_hang";  // hung()'s
 
-uint64_t hash(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h | 1;
-}
-
 enum class Phase : uint32_t { kStarting, kBroken, kReady, kInCall, kFinished };
 
 struct Record {
@@ -72,6 +66,9 @@ struct Common {
   std::atomic<uint64_t> next;
   std::atomic<uint32_t> stop;
 };
+
+// 0 is a key that nobody has taken.
+uint64_t hash(std::string_view key) { return hash_of(key) | 1; }
 
 // How often a failure of this kind has come to this slot, this one included.
 uint64_t tally_key(Slot& slot, uint64_t h) {

@@ -6,10 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <thread>
 
 namespace twincheck::test {
 
@@ -48,6 +52,30 @@ class Cli : public testing::Test {
                                 " >out.txt 2>err.txt </dev/null";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents(folder_ / "out.txt"), contents(folder_ / "err.txt")};
+  }
+
+  // Interrupts it `after` that time, and fails unless it ends within three seconds. The exit status; standard output and
+  // error are in out.txt. `before` is called just before the interruption.
+  int interrupt(
+      const std::string& arguments, const std::string& environment, std::chrono::milliseconds after,
+      const std::function<void()>& before = [] {}) {
+    const std::string command = "cd '" + folder_.string() + "' && exec env " + environment + " '" + kProgram + "' " +
+                                arguments + " >out.txt 2>&1 </dev/null";
+    const pid_t child = fork();
+    if (child == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
+      _exit(99);
+    }
+    EXPECT_GT(child, 0);
+    if (child < 0) return -1;
+    std::this_thread::sleep_for(after);
+    before();
+    kill(child, SIGINT);
+    const auto start = std::chrono::steady_clock::now();
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3)) << arguments;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
   // Fails unless it ends in 2 with one line on standard error that holds `words`.

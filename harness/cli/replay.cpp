@@ -71,7 +71,6 @@ int replay(const Options& options) {
                                participant.info.name, participant.info.path));
     Worker worker(trial_of(participant, options), limits_of(options));
     std::vector<uint64_t> counters(counter_count(/*with_classes=*/false));
-    Totals totals;
     CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
     const auto start = std::chrono::steady_clock::now();
     std::size_t shown = 0;
@@ -80,9 +79,9 @@ int replay(const Options& options) {
       const auto asked = std::chrono::steady_clock::now();
       const Worker::Outcome outcome = ask_for_report(worker, item);
       if (interrupt_signal != 0 && outcome.end != Worker::End::kAnswered) break;  // nothing is known of the case
-      const Report report = report_of(outcome, options.timeout);
-      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
-      count_item(item, report, seconds, /*with_classes=*/false, counters);
+      Report report = report_of(outcome, options.timeout);
+      report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
+      count_item(item, report, /*with_classes=*/false, counters);
       const bool died = outcome.end != Worker::End::kAnswered;
       if (!is_bad(report.verdict) && list.items.size() > kShownInFull) continue;
       if (++shown > static_cast<std::size_t>(options.max_failures) + kShownInFull) continue;
@@ -99,7 +98,7 @@ int replay(const Options& options) {
     }
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const Tally tally = tally_of(counters, seconds, /*with_classes=*/false);
-    totals = tally.totals;
+    const Totals& totals = tally.totals;
     recorded = candidate_record(participant, tally, {});
     recorded.verdict = totals.bad() > 0         ? "failed"
                        : interrupt_signal != 0  ? "interrupted"

@@ -1,9 +1,5 @@
 // --report with real runs: what the files say is what happened, however the run ends.
 #include <gtest/gtest.h>
-#include <signal.h>
-
-#include <chrono>
-#include <thread>
 
 #include "harness/cli/cli_test_support.h"
 #include "harness/report/formats_test_support.h"
@@ -181,24 +177,11 @@ TEST_F(ReportFiles, AnInterruptedRunLeavesACompleteReportOfWhatWasDone) {
   for (const std::string arguments :
        {"verify --seconds 600 --no-corpus", "gate --tier smoke --seconds 600", "sweep f32-sigmoid"}) {
     fs::remove_all(folder_ / "report");
-    const std::string command = "cd '" + folder_.string() + "' && exec '" + kProgram + "' " + arguments +
-                                " --platform cpu --report report >out.txt 2>&1 </dev/null";
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
-      _exit(99);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
-    EXPECT_TRUE(fs::is_directory(folder_ / "report")) << "made before anything is run";
-    EXPECT_TRUE(fs::is_empty(folder_ / "report"));
-    kill(child, SIGINT);
-    const auto start = std::chrono::steady_clock::now();
-    int status = 0;
-    waitpid(child, &status, 0);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(3)) << arguments;
-    ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 130) << contents(folder_ / "out.txt");
+    const int status = interrupt(arguments + " --platform cpu --report report", "", std::chrono::milliseconds(2500), [this] {
+      EXPECT_TRUE(fs::is_directory(folder_ / "report")) << "made before anything is run";
+      EXPECT_TRUE(fs::is_empty(folder_ / "report"));
+    });
+    EXPECT_EQ(status, 130) << contents(folder_ / "out.txt");
     const Json document = report();
     EXPECT_EQ(document["verdict"], "interrupted") << arguments;
     EXPECT_EQ(document["interrupted"], true);

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <random>
 #include <set>
 #include <utility>
@@ -30,8 +29,7 @@ constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a 
 constexpr uint64_t kGateSeed = 0x7c1;
 
 std::string hex_hash(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  const uint64_t h = hash_of(text);
   return fmt::format("{:08x}", (h ^ (h >> 32)) & 0xffffffffu);
 }
 
@@ -143,12 +141,11 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
 
 Limits limits_of(const Options& options) { return {.timeout = options.timeout, .memory = options.memory_limit}; }
 
-MakeJudge judge_of(const Participant& participant, const Options& options, std::shared_ptr<ItemSeconds> seconds) {
+MakeJudge judge_of(const Participant& participant, const Options& options) {
   const std::string path = participant.info.path;
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
-  if (!seconds) seconds = std::make_shared<ItemSeconds>();
-  return [path, bench_bytes, seconds, device = options.device]() -> Judge {
+  return [path, bench_bytes, device = options.device]() -> Judge {
     struct State {
       Candidate candidate;
       Bench bench;
@@ -156,10 +153,8 @@ MakeJudge judge_of(const Participant& participant, const Options& options, std::
     Candidate candidate = load_candidate(path);
     Bench bench(candidate.memory, bench_bytes, device);
     auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
-    return [state, seconds](std::span<const Item> items) {
+    return [state](std::span<const Item> items) {
       std::vector<Report> reports;
-      seconds->seconds.assign(items.size(), 0);
-      seconds->next = 0;
       double last = now();
       const auto took = [&last] {
         const double before = std::exchange(last, now());
@@ -175,7 +170,7 @@ MakeJudge judge_of(const Participant& participant, const Options& options, std::
             places.push_back(i);
           } else {
             reports[i] = run_law(*find_law(items[i].law), items[i].c, state->candidate, state->bench);
-            seconds->seconds[i] = took();
+            reports[i].seconds = took();
           }
         }
         (void)took();
@@ -183,7 +178,7 @@ MakeJudge judge_of(const Participant& participant, const Options& options, std::
         const double each = took() / static_cast<double>(std::max<std::size_t>(1, places.size()));
         for (std::size_t i = 0; i < places.size(); ++i) {
           reports[places[i]] = std::move(batch.at(i));
-          seconds->seconds[places[i]] = each;
+          reports[places[i]].seconds = each;
         }
         return reports;
       }
@@ -191,7 +186,7 @@ MakeJudge judge_of(const Participant& participant, const Options& options, std::
         const Law* law = find_law(item.law);
         reports.push_back(law == nullptr ? check(item.c, state->candidate, state->bench)
                                          : run_law(*law, item.c, state->candidate, state->bench));
-        seconds->seconds[reports.size() - 1] = took();
+        reports.back().seconds = took();
       }
       return reports;
     };
@@ -237,18 +232,13 @@ std::string save_failure(const std::string& folder, const Participant& participa
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   contents += fmt::format("# law: {}\n{}", law, lines);
-  std::string path =
+  const std::string path =
       (fs::path(folder) / fmt::format("{}-{}-{}.case", file_word(participant.info.name), file_word(law), hex_hash(lines)))
           .string();
-  const std::string unfinished = fmt::format("{}.{}.tmp", path, getpid());
-  std::error_code error;
-  fs::create_directories(folder, error);
-  std::ofstream file(unfinished, std::ios::binary | std::ios::trunc);
-  file << contents;
-  file.close();
-  if (file) fs::rename(unfinished, path, error);
-  if (!file || error) {
-    fmt::print(stderr, "twincheck: {} cannot be written{}{}\n", path, error ? ": " : "", error ? error.message() : "");
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);
+  if (const std::string trouble = write_whole(path, contents); !trouble.empty()) {
+    fmt::print(stderr, "twincheck: {}\n", trouble);
     return {};
   }
   return path;
@@ -304,10 +294,8 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   if (run_options.max_failures < 1 || result.stopped) return false;
   run_options.batch = participant.info.memory == MemoryKind::kHost ? 1 : 512;
   run_options.counters = counter_count(with_classes);
-  const auto seconds_each = std::make_shared<ItemSeconds>();
-  // Items are counted in the order in which they were judged.
-  run_options.count = [with_classes, seconds_each](const Item& item, const Report& report, std::span<uint64_t> counters) {
-    count_item(item, report, seconds_each->take(), with_classes, counters);
+  run_options.count = [with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
+    count_item(item, report, with_classes, counters);
   };
   run_options.interrupt = &interrupt_signal;
   std::set<std::string> known;
@@ -331,7 +319,7 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
                                   static_cast<double>(done) / std::max(elapsed, 1e-3),
                                   fault(result.failures.size(), "failure", "failures")));
   };
-  const RunResult run = twincheck::run(plan, judge_of(participant, options_, seconds_each), run_options);
+  const RunResult run = twincheck::run(plan, judge_of(participant, options_), run_options);
   console_.end_progress();
   const Tally tally = tally_of(run.counters, run.seconds, with_classes);
   result.tally.add(tally);

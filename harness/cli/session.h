@@ -50,16 +50,8 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
 
 Limits limits_of(const Options& options);
 
-// How long each of the items took that a judge was given last, beside them. Of a worker's own: the parent's stays empty.
-struct ItemSeconds {
-  std::vector<double> seconds;
-  std::size_t next = 0;
-
-  double take() { return next < seconds.size() ? seconds[next++] : 0; }
-};
-
 // Judges items by their laws, in a worker.
-MakeJudge judge_of(const Participant& participant, const Options& options, std::shared_ptr<ItemSeconds> seconds = nullptr);
+MakeJudge judge_of(const Participant& participant, const Options& options);
 
 // The command that replays a case, or a file: what a failure message ends with. Empty where a case's text is too long for a
 // command line.

@@ -25,15 +25,15 @@ int shrink_verb(const Options& options) {
       const Item& item = list.items[i];
       Solo solo(judge_of(participant, options), limits_of(options));
       const auto asked = std::chrono::steady_clock::now();
-      const Report report = solo.judge(item);
-      const double judged = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
+      Report report = solo.judge(item);
+      report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
       elements += static_cast<uint64_t>(report.ids_compared + report.weights_compared);
       if (interrupt_signal != 0) {
         console.always("interrupted");
         return bad ? kBad : kInterrupted;
       }
-      count_item(item, report, judged, /*with_classes=*/false, counters);
-      const Tally tally = tally_of(counters, judged, /*with_classes=*/false);
+      count_item(item, report, /*with_classes=*/false, counters);
+      const Tally tally = tally_of(counters, report.seconds, /*with_classes=*/false);
       candidate = candidate_record(participant, tally, {});
       candidate.verdict = tally.totals.bad() > 0 ? "failed" : tally.totals.elements() == 0 ? "nothing_compared" : "passed";
       candidate.sentence = fmt::format("{}: {}", participant.info.name, verdict_line(tally.totals));

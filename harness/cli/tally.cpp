@@ -172,7 +172,7 @@ std::size_t counter_count(bool with_classes) {
   return class_field() + (with_classes ? sizeof(ClassCounts) / sizeof(uint64_t) : 0);
 }
 
-void count_item(const Item& item, const Report& report, double seconds, bool with_classes, std::span<uint64_t> counters) {
+void count_item(const Item& item, const Report& report, bool with_classes, std::span<uint64_t> counters) {
   const auto verdict = static_cast<std::size_t>(report.verdict);
   ++counters[kVerdictField + verdict];
   ++counters[kCaseField];
@@ -183,7 +183,7 @@ void count_item(const Item& item, const Report& report, double seconds, bool wit
   for (std::size_t l = 0; l < laws().size(); ++l) {
     if (laws()[l].name != item.law) continue;
     ++counters[kLawField + l * kPerLaw + verdict];
-    counters[kLawField + l * kPerLaw + kVerdicts] += static_cast<uint64_t>(seconds * 1e9);
+    counters[kLawField + l * kPerLaw + kVerdicts] += static_cast<uint64_t>(report.seconds * 1e9);
   }
   if (with_classes) reinterpret_cast<ClassCounts*>(counters.data() + class_field())->add(item.c);
 }

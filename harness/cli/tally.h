@@ -47,8 +47,8 @@ std::string unsupported_text(const Tally& tally);
 // The numbers that count_item() counts in.
 std::size_t counter_count(bool with_classes);
 
-// Adds one judged item. `seconds`: how long it took. About a tenth of a microsecond; 0.3 more with_classes.
-void count_item(const Item& item, const Report& report, double seconds, bool with_classes, std::span<uint64_t> counters);
+// Adds one judged item. About a tenth of a microsecond; 0.3 more with_classes.
+void count_item(const Item& item, const Report& report, bool with_classes, std::span<uint64_t> counters);
 
 // `seconds`: of the run.
 Tally tally_of(std::span<const uint64_t> counters, double seconds, bool with_classes);

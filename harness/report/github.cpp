@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 namespace twincheck {
@@ -32,31 +31,8 @@ struct Annotation {
 std::string code(std::string_view text) {
   std::string safe;
   for (const char c : printable(text)) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '\n':
-        safe += ' ';
-        break;
-      case '|':
-      case '`':
-      case '*':
-      case '_':
-      case '[':
-      case ']':
-      case '\\':
-        safe += fmt::format("&#{};", static_cast<int>(c));
-        break;
-      default:
-        safe += c;
-    }
+    const bool markup = std::string_view("&<>|`*_[]\\").find(c) != std::string_view::npos;
+    safe += c == '\n' ? " " : markup ? fmt::format("&#{};", static_cast<int>(c)) : std::string(1, c);
   }
   return "<code>" + safe + "</code>";
 }

@@ -236,10 +236,10 @@ Suite run_suite(const RunReport& run) {
     suite.cases.push_back(std::move(c));
   }
   TestCase whole{.name = "run", .classname = "twincheck." + run.verb, .seconds = run.seconds};
-  if (!run.error.empty() || run.interrupted) {
+  if (const std::string cut_short = run.cut_short(); !cut_short.empty()) {
     whole.outcome = Outcome::kError;
     whole.type = run.error.empty() ? "interrupted" : "error";
-    whole.message = run.error.empty() ? "interrupted: this is what was done until then" : run.error;
+    whole.message = cut_short;
   } else if (run.verdict == "nothing_compared" && run.exit_status != 0) {
     whole.outcome = Outcome::kFailed;
     whole.type = run.verdict;
@@ -258,8 +258,6 @@ std::string junit_xml(const RunReport& run) {
   if (run.kills.run) suites.push_back(mutants_suite(run));
 
   std::size_t tests = 0, failures = 0, errors = 0, skipped = 0;
-  std::string command;
-  for (const std::string& word : run.arguments) command += (command.empty() ? "" : " ") + shell_word(word);
   std::string body;
   for (const Suite& suite : suites) {
     const std::size_t failed = suite.count(Outcome::kFailed), error = suite.count(Outcome::kError),
@@ -275,7 +273,7 @@ std::string junit_xml(const RunReport& run) {
     body += fmt::format(
         "    <properties>\n      <property name=\"twincheck\" value=\"{}\"/>\n      <property name=\"command\" "
         "value=\"{}\"/>\n      <property name=\"seed\" value=\"0x{:x}\"/>\n    </properties>\n",
-        escaped(run.version), escaped(command), run.seed);
+        escaped(run.version), escaped(run.command()), run.seed);
     for (const TestCase& c : suite.cases) body += element(c);
     body += "  </testsuite>\n";
   }

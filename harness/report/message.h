@@ -27,6 +27,9 @@ Style style_for(int descriptor, bool no_color);
 // Text that a candidate wrote, safe to show on a terminal: control characters but newlines become '?'.
 std::string printable(std::string_view text);
 
+// FNV-1a, 64 bits: the same text has the same hash in every run, for names and fingerprints.
+uint64_t hash_of(std::string_view text);
+
 // A word of a command line, quoted for a POSIX shell where it needs to be.
 std::string shell_word(std::string_view word);
 

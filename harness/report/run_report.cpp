@@ -11,11 +11,33 @@
 #include <numeric>
 
 namespace twincheck {
-namespace {
-
 namespace fs = std::filesystem;
 
-// Writes a file that is there as a whole or not at all. What is wrong; empty where nothing is.
+uint64_t LawResult::cases() const { return std::accumulate(verdicts.begin(), verdicts.end(), uint64_t{0}); }
+
+uint64_t LawResult::bad() const {
+  uint64_t n = 0;
+  for (std::size_t v = 0; v < verdicts.size(); ++v)
+    if (is_bad(static_cast<Verdict>(v))) n += verdicts[v];
+  return n;
+}
+
+const LawRecord* RunReport::law(std::string_view name) const {
+  const auto it = std::find_if(laws.begin(), laws.end(), [&](const LawRecord& l) { return l.name == name; });
+  return it == laws.end() ? nullptr : &*it;
+}
+
+std::string RunReport::command() const {
+  std::string line;
+  for (const std::string& word : arguments) line += (line.empty() ? "" : " ") + shell_word(word);
+  return line;
+}
+
+std::string RunReport::cut_short() const {
+  if (!error.empty()) return error;
+  return interrupted ? "interrupted: this is what was done until then" : "";
+}
+
 std::string write_whole(const std::string& path, std::string_view contents) {
   const fs::path target(path);
   const std::string unfinished =
@@ -45,22 +67,6 @@ std::string write_whole(const std::string& path, std::string_view contents) {
   if (close(file) != 0) return trouble("cannot be written");
   if (rename(unfinished.c_str(), path.c_str()) != 0) return trouble("cannot be put in its place");
   return {};
-}
-
-}  // namespace
-
-uint64_t LawResult::cases() const { return std::accumulate(verdicts.begin(), verdicts.end(), uint64_t{0}); }
-
-uint64_t LawResult::bad() const {
-  uint64_t n = 0;
-  for (std::size_t v = 0; v < verdicts.size(); ++v)
-    if (is_bad(static_cast<Verdict>(v))) n += verdicts[v];
-  return n;
-}
-
-const LawRecord* RunReport::law(std::string_view name) const {
-  const auto it = std::find_if(laws.begin(), laws.end(), [&](const LawRecord& l) { return l.name == name; });
-  return it == laws.end() ? nullptr : &*it;
 }
 
 std::string trouble_with_folder(const std::string& folder) {

@@ -70,8 +70,8 @@ struct ClassRecord {
 struct CandidateRecord {
   std::string name, path, platform;
   bool own = false;
-  std::string verdict =
-      "not_run";         // passed, failed, unsupported (more than allowed), nothing_compared, interrupted, not_run
+  // passed, failed, unsupported (more than allowed), nothing_compared, interrupted, not_run
+  std::string verdict = "not_run";
   std::string sentence;  // the same for people
   Totals totals;
   std::vector<LawResult> laws;  // beside RunReport::laws
@@ -181,6 +181,8 @@ struct RunReport {
   MatrixOfKills kills;
 
   const LawRecord* law(std::string_view name) const;  // null where there is none
+  std::string command() const;                        // `arguments` as a line for a POSIX shell
+  std::string cut_short() const;                      // why the run is not whole, in words; empty where it is
 };
 
 // One format each. Every text in them is valid UTF-8, whatever a candidate printed.
@@ -191,6 +193,10 @@ std::string index_html(const RunReport& run);     // one page that needs no netw
 
 // Creates the folder and tries to write into it. What is wrong, as one line; empty where nothing is.
 std::string trouble_with_folder(const std::string& folder);
+
+// Writes a file that is there as a whole or not at all, whatever happens. What is wrong, as one line that begins with the
+// path; empty where nothing is.
+std::string write_whole(const std::string& path, std::string_view contents);
 
 // Writes results.json, junit.xml, results.sarif and index.html. A reader sees an old file or a new one, never a part of one.
 // What is wrong, as one line; empty where nothing is.

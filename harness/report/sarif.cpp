@@ -12,12 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string hash(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return fmt::format("{:016x}", h);
-}
-
 // Of a path in the project: what a URI reference does not allow is escaped.
 std::string uri(std::string_view path) {
   std::string escaped;
@@ -64,7 +58,7 @@ Json result(std::size_t rule, const std::string& id, const std::string& message,
           {"level", "error"},
           {"message", {{"text", message}}},
           {"locations", Json::array({std::move(at)})},
-          {"partialFingerprints", {{"twincheckFailure/v1", hash(identity)}}}};
+          {"partialFingerprints", {{"twincheckFailure/v1", fmt::format("{:016x}", hash_of(identity))}}}};
 }
 
 }  // namespace
@@ -127,16 +121,13 @@ std::string results_sarif(const RunReport& run) {
                              c.subject + c.message));
   }
 
-  std::string command;
-  for (const std::string& word : run.arguments) command += (command.empty() ? "" : " ") + shell_word(word);
-  Json invocation{{"commandLine", command},
+  const std::string cut_short = run.cut_short();
+  Json invocation{{"commandLine", run.command()},
                   {"startTimeUtc", run.started},
                   {"exitCode", run.exit_status},
-                  {"executionSuccessful", run.error.empty() && !run.interrupted}};
-  if (!run.error.empty() || run.interrupted) {
-    const std::string words = run.error.empty() ? "interrupted: this is what was done until then" : run.error;
-    invocation["toolExecutionNotifications"] = Json::array({{{"level", "error"}, {"message", {{"text", words}}}}});
-  }
+                  {"executionSuccessful", cut_short.empty()}};
+  if (!cut_short.empty())
+    invocation["toolExecutionNotifications"] = Json::array({{{"level", "error"}, {"message", {{"text", cut_short}}}}});
   const Json document{
       {"$schema", "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"},
       {"version", "2.1.0"},
