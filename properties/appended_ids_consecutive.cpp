@@ -20,6 +20,7 @@ namespace law {
 Law appended_ids_consecutive() {
   return {
       .name = "appended_ids_consecutive",
+      .line = __LINE__,
       .sentence = "the last S slots of every token hold base_id, base_id + 1, ...",
       .domain = {.validity = Validity::kValid},
       .holds =

@@ -10,6 +10,7 @@ namespace twincheck::law {
 Law batches_concatenate() {
   return {
       .name = "batches_concatenate",
+      .line = __LINE__,
       .sentence = "concatenating two batches concatenates their outputs",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -11,6 +11,7 @@ namespace twincheck::law {
 Law deterministic() {
   return {
       .name = "deterministic",
+      .line = __LINE__,
       .sentence = "the same inputs give the same bits, in any order of blocks and threads and at any wave width",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -11,6 +11,7 @@ namespace twincheck::law {
 Law device_follows_outputs() {
   return {
       .name = "device_follows_outputs",
+      .line = __LINE__,
       .sentence = "the kernel runs on the outputs' device, and the current device is left as it was found",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 32},
       .holds =

@@ -7,6 +7,7 @@ namespace twincheck::law {
 Law equals_reference() {
   return {
       .name = "equals_reference",
+      .line = __LINE__,
       .sentence = "every output is what the reference says, and every refusal too; nothing else is touched",
       .domain = {.validity = Validity::kBoth, .short_structs = true},
       .holds = [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) { return check(c, candidate, bench); },

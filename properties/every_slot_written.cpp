@@ -92,6 +92,7 @@ namespace law {
 Law every_slot_written() {
   return {
       .name = "every_slot_written",
+      .line = __LINE__,
       .sentence = "each of the K + S slots of every token holds its own value, and another once its input is another",
       .domain = {.validity = Validity::kValid},
       .holds =

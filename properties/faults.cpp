@@ -79,6 +79,7 @@ bool survives(relate::Session& session, const Case& tight, const Outputs& right)
 Law faults() {
   return {
       .name = "faults",
+      .line = __LINE__,
       .sentence = "when the n-th runtime call fails, the caller hears its name, nothing leaks, and the next call works",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 32},
       .holds =

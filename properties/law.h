@@ -2,7 +2,6 @@
 // fuzzers, `gate` and `verify` run the same list; none of them has a copy.
 #pragma once
 
-#include <concepts>
 #include <span>
 #include <string_view>
 
@@ -15,25 +14,14 @@
 
 namespace twincheck {
 
-// Judges a law on one case of its domain. Whatever else the law needs (a split point, a permutation) it draws from
-// `choices`, which on replay are seeded from the case, so that a case is the whole replay line.
-struct Judgement {
-  using Function = Report (*)(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench);
-  Function function;
-  int line;  // of the law's file, where it is defined
-
-  template <std::convertible_to<Function> F>
-  constexpr Judgement(F f, int at = __builtin_LINE()) : function(f), line(at) {}
-  Report operator()(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench) const {
-    return function(c, choices, candidate, bench);
-  }
-};
-
 struct Law {
   std::string_view name;      // the file's name
+  int line;                   // of that file, on which the law is defined: from 1, __LINE__ beside the name
   std::string_view sentence;  // what it holds, for people
   Domain domain;              // the cases it is about
-  Judgement holds;
+  // Judges the law on one case of its domain. Whatever else the law needs (a split point, a permutation) it draws from
+  // `choices`, which on replay are seeded from the case, so that a case is the whole replay line.
+  Report (*holds)(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench);
 };
 
 // Every law, in the order in which they run.

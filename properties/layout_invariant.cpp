@@ -8,6 +8,7 @@ namespace twincheck::law {
 Law layout_invariant() {
   return {
       .name = "layout_invariant",
+      .line = __LINE__,
       .sentence = "any strides, offsets and in-place form give the bits of the tight layout",
       .domain = {.validity = Validity::kValid},
       .holds =

@@ -74,6 +74,7 @@ Case routed_case(const Case& c, const Layer& layer, Choices& choices) {
 Law moe_layer() {
   return {
       .name = "moe_layer",
+      .line = __LINE__,
       .sentence =
           "a tiny MoE run from the fused ids and weights, added up over the ranks, is its routed and shared experts apart",
       .domain = {.validity = Validity::kValid, .sparse = false, .wide_ids = false, .max_tokens = 32},

@@ -7,6 +7,7 @@ namespace twincheck::law {
 Law no_shared_is_identity() {
   return {
       .name = "no_shared_is_identity",
+      .line = __LINE__,
       .sentence = "appending no shared expert gives back the very ids and weights",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -7,6 +7,7 @@ namespace twincheck::law {
 Law no_top_k_is_fill() {
   return {
       .name = "no_top_k_is_fill",
+      .line = __LINE__,
       .sentence = "the shared slots hold what they hold when there are no routed experts",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -12,6 +12,7 @@ namespace twincheck::law {
 Law remap_tiles() {
   return {
       .name = "remap_tiles",
+      .line = __LINE__,
       .sentence =
           "with base_id = r*(L+S)+L on rank r, routed images and shared ids tile [0, ranks*(L+S)); sentinels survive",
       .domain = {.validity = Validity::kValid, .sparse = false, .wide_ids = false},

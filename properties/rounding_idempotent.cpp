@@ -26,6 +26,7 @@ bool comes_back(relate::Session& session, const Case& c, const Case& again, cons
 Law rounding_idempotent() {
   return {
       .name = "rounding_idempotent",
+      .line = __LINE__,
       .sentence = "a shared weight that has been rounded once is not changed by being rounded again",
       .domain = {.validity = Validity::kValid, .sparse = false, .source = Source::kWeights},
       .holds =

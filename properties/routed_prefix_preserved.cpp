@@ -30,6 +30,7 @@ namespace law {
 Law routed_prefix_preserved() {
   return {
       .name = "routed_prefix_preserved",
+      .line = __LINE__,
       .sentence = "the first K slots hold the routed ids, as the remap defines them, and the routed weights bit for bit",
       .domain = {.validity = Validity::kValid},
       .holds =

@@ -35,6 +35,7 @@ int64_t draw_tokens(Choices& choices, int64_t elements_a_token) {
 Law row_independent_of_tokens() {
   return {
       .name = "row_independent_of_tokens",
+      .line = __LINE__,
       .sentence = "a token's result does not depend on the number of tokens nor on its place among them",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

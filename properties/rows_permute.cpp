@@ -10,6 +10,7 @@ namespace twincheck::law {
 Law rows_permute() {
   return {
       .name = "rows_permute",
+      .line = __LINE__,
       .sentence = "permuting the tokens permutes the rows of the output",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

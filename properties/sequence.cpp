@@ -110,6 +110,7 @@ void change(Step step, const Case& first, Case& now, Choices& choices) {
 Law sequence() {
   return {
       .name = "sequence",
+      .line = __LINE__,
       .sentence = "a session of calls over the same buffers always equals the reference of the current step",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -20,6 +20,7 @@ using relate::number_of;
 Law shared_counts_once() {
   return {
       .name = "shared_counts_once",
+      .line = __LINE__,
       .sentence = "over R ranks with scale / R the sum of a shared weight is the weight",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -30,6 +30,7 @@ Case with_shared(const Case& c, int64_t first, int64_t count) {
 Law shared_splits() {
   return {
       .name = "shared_splits",
+      .line = __LINE__,
       .sentence = "appending S1 shared experts, then S2 from base_id + S1 on, equals appending S1 + S2",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

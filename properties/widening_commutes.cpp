@@ -31,6 +31,7 @@ bool is_rounding_of(uint32_t narrow, Dtype dtype, uint32_t wide, bool computed) 
 Law widening_commutes() {
   return {
       .name = "widening_commutes",
+      .line = __LINE__,
       .sentence = "widening ids, weights or shared values, then appending, equals appending, then widening",
       .domain = {.validity = Validity::kValid, .sparse = false},
       .holds =

@@ -14,7 +14,7 @@ std::vector<LawRecord> law_records() {
     records.push_back({.name = std::string(law.name),
                        .sentence = std::string(law.sentence),
                        .file = fmt::format("properties/{}.cpp", law.name),
-                       .line = law.holds.line});
+                       .line = law.line});
   return records;
 }
 

@@ -75,9 +75,13 @@ TEST_F(ReportFiles, ALawIsFoundAtItsLine) {
   EXPECT_GT(document["laws"].size(), 15u);
   for (const Json& law : document["laws"]) {
     std::ifstream file(fs::path(TWINCHECK_SOURCE) / law["file"].get<std::string>());
-    std::string line;
-    for (int i = 0; i < law["line"]; ++i) std::getline(file, line);
-    EXPECT_TRUE(has(line, "[](") || has(line, ".holds = ")) << law << "\n" << line;
+    std::string before, line;
+    for (int i = 0; i < law["line"]; ++i) {
+      before = line;
+      std::getline(file, line);
+    }
+    EXPECT_TRUE(has(before, ".name = \"" + law["name"].get<std::string>() + "\",")) << law << "\n" << before;
+    EXPECT_TRUE(has(line, ".line = ")) << law << "\n" << line;
   }
 }
 
