@@ -1,7 +1,7 @@
-# cmake -D PATCH=FILE -D SOURCES=DIR -D INTO=DIR -D PROGRAM=patch -P apply.cmake
+# cmake -D PATCH=FILE -D SOURCES=DIR -D INTO=DIR -D BESIDE=FILE -D PROGRAM=patch -P apply.cmake
 #
 # Copies the files that a patch touches from SOURCES into INTO and applies the patch to the copies, strictly: every line of
-# context must match. Ends in an error that names the patch where it does not.
+# context must match. Ends in an error that names the patch where it does not. BESIDE becomes a copy of the patch.
 file(STRINGS ${PATCH} targets REGEX "^\\+\\+\\+ b/")
 if(NOT targets)
   message(FATAL_ERROR "${PATCH}: no line '+++ b/optimized/FILE': it patches nothing")
@@ -22,3 +22,4 @@ if(NOT status EQUAL 0)
   file(REMOVE_RECURSE ${INTO})
   message(FATAL_ERROR "${PATCH} no longer applies: make it anew for the sources as they are (docs/mutants.md)\n${output}")
 endif()
+configure_file(${PATCH} ${BESIDE} COPYONLY)

@@ -84,10 +84,11 @@ void submit(const Launch& launch, hipStream_t handle) {
   error = enqueue(
       *stream, [&] { run_kernel(launch, device); },
       [&]() -> Body {
-        Launch later = launch;
-        const std::shared_ptr<void> call(launch.clone(launch.call), launch.destroy);
-        later.call = call.get();
-        return [later, call, device] { run_kernel(later, device); };
+        const auto* bytes = static_cast<const std::byte*>(launch.call);
+        return [later = launch, call = std::vector<std::byte>(bytes, bytes + launch.call_bytes), device]() mutable {
+          later.call = call.data();
+          run_kernel(later, device);
+        };
       });
   (void)finish(error);
 }

@@ -13,9 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <type_traits>
-#include <utility>
 
 #include "error.h"
 #include "execution.h"
@@ -33,48 +31,39 @@
 
 namespace twincheck::hip_cpu {
 
-// A launch with its arguments, the kernel's type erased. `call` belongs to the caller; `clone` copies it for later.
+// A launch with its arguments, the kernel's type erased. `call` belongs to the caller; its bytes may be copied for later, to
+// an address aligned for std::max_align_t.
 struct Launch {
   dim3 grid, block;
   std::size_t shared_bytes;
   void (*run)(const void* call);
   const void* call;
   std::size_t call_bytes;
-  void* (*clone)(const void* call);
-  void (*destroy)(void* call);
   bool one_at_a_time;  // static shared memory is the process's, not the host thread's
 };
 
 // Runs, records or queues it; the error is left as the host thread's last.
 void submit(const Launch& launch, hipStream_t stream);
 
-template <class Invoke, class... Params>
-struct Call {
-  static_assert((std::is_trivially_copyable_v<Params> && ...), "kernel parameters are copied as bytes");
-  static_assert(!(std::is_reference_v<Params> || ...), "kernel parameters are values");
-
-  Invoke invoke;
-  std::tuple<Params...> args;
-
-  static TWINCHECK_HIP_CPU_FLATTEN void run(const void* call) {
-    const Call& self = *static_cast<const Call*>(call);
-    Execution& e = execution();
-    while (begin_thread(e)) std::apply(self.invoke, self.args);
-  }
-  static void* clone(const void* call) { return new Call(*static_cast<const Call*>(call)); }
-  static void destroy(void* call) { delete static_cast<Call*>(call); }
-};
+template <class Call>
+TWINCHECK_HIP_CPU_FLATTEN void run_threads(const void* call) {
+  Execution& e = execution();
+  while (begin_thread(e)) (*static_cast<const Call*>(call))();
+}
 
 template <class Kernel>
 struct Launcher;
 template <class... Params>
 struct Launcher<void (*)(Params...)> {
-  template <class Invoke, class... Args>
-  static void launch(Invoke invoke, dim3 grid, dim3 block, std::size_t shared_bytes, hipStream_t stream, Args&&... args) {
-    static_assert(sizeof...(Args) == sizeof...(Params), "the kernel takes another number of arguments");
-    using C = Call<Invoke, Params...>;
-    const C call{invoke, {static_cast<Params>(std::forward<Args>(args))...}};
-    submit({grid, block, shared_bytes, C::run, &call, sizeof(C), C::clone, C::destroy, TWINCHECK_HIP_CPU_ASAN != 0}, stream);
+  static_assert((std::is_trivially_copyable_v<Params> && ...), "kernel parameters are copied as bytes");
+  static_assert(!(std::is_reference_v<Params> || ...), "kernel parameters are values");
+
+  // Arguments become parameters as in a call of the kernel.
+  template <class Invoke>
+  static void launch(Invoke invoke, dim3 grid, dim3 block, std::size_t shared_bytes, hipStream_t stream, Params... args) {
+    const auto call = [=] { invoke(args...); };
+    static_assert(alignof(decltype(call)) <= alignof(std::max_align_t), "kernel parameters are aligned as operator new aligns");
+    submit({grid, block, shared_bytes, run_threads<decltype(call)>, &call, sizeof(call), TWINCHECK_HIP_CPU_ASAN != 0}, stream);
   }
 };
 
