@@ -1,6 +1,7 @@
 // When the n-th runtime call of an append fails, for every n until none does, the caller hears of it by the runtime's own
-// name, nothing stays allocated, nothing but the outputs is touched, and the next call works. For candidates with a runtime
-// that fails on request (fail_nth); any other is only judged.
+// name, nothing stays allocated, nothing but the outputs is touched, and the next call works. A call that succeeds keeps
+// nothing either: a workspace that is given back when a larger batch comes may be a captured graph's (TensorRT-LLM#16290).
+// For candidates with a runtime that fails on request (fail_nth) and counts (live_bytes); any other is only judged.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -85,9 +86,14 @@ Law faults() {
       .holds =
           [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) {
             relate::Session session("faults", candidate, bench);
+            const int64_t live = candidate.get != nullptr ? candidate.get("live_bytes") : -1;
             Outputs right;
             if (!session.given(c, right) || candidate.memory != MemoryKind::kHost) return session.report();
             if (!relate::Knob(candidate, "fail_nth", 0).turned()) return session.report();
+            if (const int64_t now = candidate.get("live_bytes"); now != live) {
+              session.fail(fmt::format("{} bytes more than before stay allocated after a call", now - live));
+              return session.report();
+            }
             const auto literal = relate::literalize(c);
             if (!literal)
               session.too_large();

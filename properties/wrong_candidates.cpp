@@ -157,7 +157,7 @@ int64_t get_knob(const char* key) {
 
 bool runtime_call_fails() { return state.fail_nth > 0 && --state.fail_nth == 0; }
 
-enum class Fault { kNone, kSwallowed, kNameless, kLeak, kNextCallFails, kStray, kKeepsOutput };
+enum class Fault { kNone, kSwallowed, kNameless, kLeak, kKeepsMemory, kNextCallFails, kStray, kKeepsOutput };
 
 template <Fault kFault>
 int32_t failing(const AppendArgs* a) {
@@ -178,6 +178,8 @@ int32_t failing(const AppendArgs* a) {
     return TWINCHECK_RUNTIME_ERROR;
   }
   const int32_t status = right(a);
+  if (kFault == Fault::kKeepsMemory && status == TWINCHECK_OK)
+    state.live_bytes = std::max(state.live_bytes, a->out_ids.rows * a->num_shared * 4);
   if (kFault == Fault::kKeepsOutput && state.broken && status == TWINCHECK_OK && a->out_ids.rows > 0 && a->num_shared > 0)
     store_id(*a, 0, a->topk_ids.cols, a->base_id + 1);
   return status;
@@ -348,6 +350,8 @@ const Wrong kWrong[] = {
      set_knob, get_knob},
     {"nameless_error", "faults", "faults", kSeeing, true, "does not say which error it was", failing<Fault::kNameless>,
      set_knob, get_knob},
+    {"keeps_memory", "faults", "faults", kBlind, true, "keeps a workspace until a larger batch comes",
+     failing<Fault::kKeepsMemory>, set_knob, get_knob},
     {"leaks", "faults", "faults", kSeeing, true, "keeps its scratch when the launch fails", failing<Fault::kLeak>, set_knob,
      get_knob},
     {"never_recovers", "faults", "faults", kSeeing, true, "reports the error once more", failing<Fault::kNextCallFails>,

@@ -62,8 +62,10 @@ struct Launcher<void (*)(Params...)> {
   template <class Invoke>
   static void launch(Invoke invoke, dim3 grid, dim3 block, std::size_t shared_bytes, hipStream_t stream, Params... args) {
     const auto call = [=] { invoke(args...); };
-    static_assert(alignof(decltype(call)) <= alignof(std::max_align_t), "kernel parameters are aligned as operator new aligns");
-    submit({grid, block, shared_bytes, run_threads<decltype(call)>, &call, sizeof(call), TWINCHECK_HIP_CPU_ASAN != 0}, stream);
+    static_assert(alignof(decltype(call)) <= alignof(std::max_align_t),
+                  "kernel parameters are aligned as operator new aligns");
+    submit({grid, block, shared_bytes, run_threads<decltype(call)>, &call, sizeof(call), TWINCHECK_HIP_CPU_ASAN != 0},
+           stream);
   }
 };
 
