@@ -138,6 +138,9 @@ TEST_F(Python, ArgumentsThatAFunctionDoesNotTakeAreNotPutToIt) {
          "append() takes no out, and out_ids is not of the result's shape", 2);
   expect(plain, " 'append source=constant tokens=3 top_k=4 shared=2 base_id=64 out_ids.pointer=topk_ids+4'",
          "append() takes no out, and out_ids overlaps another matrix", 2);
+  expect(kHead.substr(0, kHead.find("source")) + "source, remap):\n  return topk_ids, topk_weights\n",
+         " 'append source=constant tokens=3 top_k=4 shared=0 base_id=64 remap=8 in_place=ids'",
+         "append() takes no out, and out_ids overlaps another matrix", 2);
 }
 
 TEST_F(Python, WhatNoTensorCanBeIsUnsupported) {
@@ -179,9 +182,11 @@ TEST_F(Python, WithoutTheAdapterItIsSaidWhatToInstall) {
   EXPECT_TRUE(has(said, "apt-get install python3-dev pybind11-dev python3-numpy")) << said;
 }
 
-TEST_F(Python, ItsModulesAreThoseBesideIt) {
+TEST_F(Python, ItsModulesAreThoseBesideItAndNothingIsLeftBehind) {
   write("helper.py", "WORDS = 'from the helper'\n");
-  expect("import helper\n" + kHead + "  raise ValueError(helper.WORDS)\n", kValid, "ValueError: from the helper", 1);
+  write("kernel.py", "import helper\n" + kHead + "  raise ValueError(helper.WORDS)\n");
+  const Ran r = run("replay --candidate kernel.py" + kValid, "-u PYTHONDONTWRITEBYTECODE");
+  EXPECT_TRUE(has(r.out, "ValueError: from the helper")) << r.out << r.err;
   EXPECT_FALSE(fs::exists(folder_ / "__pycache__"));
 }
 
