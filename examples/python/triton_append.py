@@ -176,12 +176,13 @@ def step(matrix):
     return matrix.stride(0) if matrix is not None else 0
 
 
+# Answers the kernel that it launched, if any.
 def own(topk_ids, topk_weights, num_shared, base_id, source, given, scale, remap, out, copies):
     shared, hidden, gate = given.values()
     tokens, top_k = topk_ids.shape
     if tokens == 0 or top_k + num_shared == 0:
-        return
-    append_kernel[(tokens,)](
+        return None
+    return append_kernel[(tokens,)](
         topk_ids,
         topk_weights,
         shared,
@@ -248,7 +249,8 @@ def append(
     given = {"shared": shared, "hidden": hidden, "gate": gate}
     copies = look(topk_ids, topk_weights, num_shared, base_id, source, given, scale, remap, out)
     if engine is None:
-        return own(topk_ids, topk_weights, num_shared, base_id, source, given, scale, remap, out, copies)
+        own(topk_ids, topk_weights, num_shared, base_id, source, given, scale, remap, out, copies)
+        return None
     if topk_ids.shape[0] == 0:
         return None
     return engine(

@@ -61,6 +61,8 @@ constexpr Adapter kAdapters[] = {
     {".py", "libtwincheck_python.so",
      "it is built where there are Python and pybind11: `apt-get install python3-dev pybind11-dev python3-numpy`, then "
      "configure and build again"},
+    {".cubin", "libtwincheck_code_object.so", "it is built with the program"},
+    {".hsaco", "libtwincheck_code_object.so", "it is built with the program"},
 };
 
 const Adapter* adapter_for(const std::string& path) {
