@@ -13,6 +13,13 @@ using Kernel = void (*)(void** parameters, uint32_t block, uint32_t threads, uin
 constexpr int kInvalidValue = 1, kOutOfMemory = 2, kFileNotFound = 301, kNotFound = 500;
 constexpr std::size_t kMost = std::size_t{1} << 30;
 
+// A device copies what a sanitizer has marked on the host as nobody's, so not by memcpy(), which looks.
+void transfer(void* to, const void* from, std::size_t bytes) {
+  auto* const t = static_cast<volatile unsigned char*>(to);
+  const auto* const f = static_cast<const volatile unsigned char*>(from);
+  for (std::size_t i = 0; i < bytes; ++i) t[i] = f[i];
+}
+
 }  // namespace
 
 #define FAKE extern "C" __attribute__((visibility("default"))) int
@@ -70,11 +77,11 @@ FAKE cuMemFreeHost(void* p) {
   return 0;
 }
 FAKE cuMemcpyHtoDAsync_v2(unsigned long long device, const void* host, std::size_t bytes, void*) {
-  std::memcpy(reinterpret_cast<void*>(device), host, bytes);
+  transfer(reinterpret_cast<void*>(device), host, bytes);
   return 0;
 }
 FAKE cuMemcpyDtoHAsync_v2(void* host, unsigned long long device, std::size_t bytes, void*) {
-  std::memcpy(host, reinterpret_cast<const void*>(device), bytes);
+  transfer(host, reinterpret_cast<const void*>(device), bytes);
   return 0;
 }
 FAKE cuStreamCreate(void** stream, unsigned) {
