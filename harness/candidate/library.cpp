@@ -6,6 +6,7 @@
 #include <system_error>
 #include <vector>
 
+#include "harness/candidate/adapter.h"
 #include "harness/candidate/candidate.h"
 
 namespace twincheck {
@@ -52,6 +53,32 @@ Function* required(void* library, const std::string& path, const char* name) {
   return function;
 }
 
+// Files that a library of ours serves: by their extension.
+struct Adapter {
+  std::string_view extension, library, needs;
+};
+constexpr Adapter kAdapters[] = {
+    {".py", "libtwincheck_python.so",
+     "it is built where there are Python and pybind11: `apt-get install python3-dev pybind11-dev python3-numpy`, then "
+     "configure and build again"},
+    {".cubin", "libtwincheck_code_object.so", "it is built with the program"},
+    {".hsaco", "libtwincheck_code_object.so", "it is built with the program"},
+};
+
+const Adapter* adapter_for(const std::string& path) {
+  for (const Adapter& a : kAdapters)
+    if (fs::path(path).extension() == a.extension) return &a;
+  return nullptr;
+}
+
+std::string adapter_library(const Adapter& adapter, const std::string& path) {
+  try {
+    return find_library(std::string(adapter.library));
+  } catch (const LoadError&) {
+    throw LoadError(fmt::format("{} needs {}, which is not here; {}", path, adapter.library, adapter.needs));
+  }
+}
+
 }  // namespace
 
 std::string find_library(const std::string& path_or_name) {
@@ -75,8 +102,10 @@ Candidate load_candidate(const std::string& path_or_name) {
   const std::string path = find_library(path_or_name);
   Candidate candidate;
   candidate.path = path;
-  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) throw LoadError(fmt::format("{} cannot be loaded: {}", path, dlerror()));
+  const Adapter* const adapter = adapter_for(path);
+  const std::string library = adapter != nullptr ? adapter_library(*adapter, path) : path;
+  void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) throw LoadError(fmt::format("{} cannot be loaded: {}", library, dlerror()));
   candidate.library = std::shared_ptr<void>(handle, [](void* h) { dlclose(h); });
 
   const int32_t abi = required<decltype(twincheck_abi)>(handle, path, "twincheck_abi")();
@@ -88,6 +117,12 @@ Candidate load_candidate(const std::string& path_or_name) {
   candidate.last_error = symbol<decltype(twincheck_last_error)>(handle, "twincheck_last_error");
   candidate.set = symbol<decltype(twincheck_set)>(handle, "twincheck_set");
   candidate.get = symbol<decltype(twincheck_get)>(handle, "twincheck_get");
+  auto* const open = symbol<decltype(twincheck_open)>(handle, "twincheck_open");
+  if (adapter == nullptr && open != nullptr)
+    throw LoadError(fmt::format("{} is an adapter, expected the file that it is to load", path));
+  if (adapter != nullptr && required<decltype(twincheck_open)>(handle, library, "twincheck_open")(path.c_str()) != 0)
+    throw LoadError(fmt::format("{} is not a candidate: {}", path,
+                                candidate.last_error != nullptr ? candidate.last_error() : "no reason given"));
 
   const char* name = name_of();
   if (name == nullptr || *name == 0)
