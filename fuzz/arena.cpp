@@ -107,6 +107,13 @@ bool Arena::holds() const {
   return true;
 }
 
+bool Arena::is_addressable() const {
+  for (std::size_t i = 0; i < kOperands; ++i)
+    if (is_used(*case_, static_cast<Operand>(i)) && extent(const_cast<Arena*>(this)->matrix(i)) > Wide{1} << 47)
+      return false;
+  return true;
+}
+
 void Arena::paint(bool computes) {
   painted_ = true;
   std::memcpy(bytes_.data(), pattern().data(), used_);

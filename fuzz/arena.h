@@ -20,6 +20,9 @@ class Arena {
   // Whether every matrix that the source uses and that is not empty lies in the arena. For structs that the table accepts.
   bool holds() const;
 
+  // Whether every such matrix is smaller than the 2^47 bytes that a process has addresses for.
+  bool is_addressable() const;
+
   // Fills the arena and keeps a copy; `computes`: asks the reference what the outputs must be. Inputs of the shape that the
   // case's sizes imply hold the case's data, everything else a pattern.
   void paint(bool computes);

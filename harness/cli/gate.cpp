@@ -167,8 +167,8 @@ std::pair<std::string, bool> last_line_of(const std::string& command) {
   return {last, pclose(pipe) == 0};
 }
 
-// The fuzzers beside the program replay the seeds and the regressions; those that a build of preset fuzz-fast left beside
-// this build fuzz for a while. Asked where check_mutants() is.
+// The fuzzers beside the program replay the seeds and the regressions, and fuzz for a while: with libFuzzer where a build of
+// preset fuzz-fast lies beside this build, otherwise by mutating the seeds. Asked where check_mutants() is.
 void check_fuzzers(Session& session, const Options& options) {
   namespace fs = std::filesystem;
   const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
@@ -192,17 +192,15 @@ void check_fuzzers(Session& session, const Options& options) {
     const auto [replayed, good] = last_line_of(fmt::format("{} {} {} {}", shell_word((bin / name).string()), prefix, seeds,
                                                            fs::exists(saved, ignored) ? shell_word(saved) : ""));
     if (!good) session.fail(fmt::format("{}   {}", name, replayed));
-    const fs::path engine = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
-    if (!fs::exists(engine, ignored)) {
-      session.console().line(fmt::format("{}: {}; not fuzzed: no build of preset fuzz-fast is here", name, replayed));
-      continue;
-    }
+    const fs::path fast = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
+    const bool has_engine = fs::exists(fast, ignored);
     fs::create_directories(scratch / name, ignored);
-    const auto [said, found_nothing] = last_line_of(
-        fmt::format("{} -entropic=0 -use_counters=0 -max_len=1024 -max_total_time={:.0f} {} {} {}",
-                    shell_word(engine.string()), seconds, prefix, shell_word((scratch / name).string()), seeds));
+    const auto [said, found_nothing] = last_line_of(fmt::format(
+        "{} -entropic=0 -use_counters=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
+        shell_word((has_engine ? fast : bin / name).string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1,
+        prefix, shell_word((scratch / name).string()), seeds));
     if (!found_nothing) session.fail(fmt::format("{}   {}", name, said));
-    session.console().line(fmt::format("{}: {}; fuzzed: {}", name, replayed, said));
+    session.console().line(fmt::format("{}: {}; fuzzed{}: {}", name, replayed, has_engine ? " with libFuzzer" : "", said));
   }
   fs::remove_all(scratch, ignored);
 }
