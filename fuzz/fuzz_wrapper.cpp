@@ -56,6 +56,7 @@ int64_t counter(const char* key) { return fuzz::candidate().get != nullptr ? fuz
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   static fuzz::Arena arena;
+  static const int64_t bytes = counter("live_bytes");  // after every call again
   const Case c = decode({data, size});
   fuzz::show(c);
   const AppendArgs& args = arena.lay_out(c);
@@ -70,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
     }
   } else {
     arena.paint(expected == Status::kOk);
-    const int64_t launches = counter("launches"), bytes = counter("live_bytes");
+    const int64_t launches = counter("launches");
     expect_status(c, expected, call(c, args), "the wrapper");
     if (expected != Status::kOk && counter("launches") != launches)
       fuzz::fail(c, "refusal_touches_nothing", "a refused call launched a kernel");

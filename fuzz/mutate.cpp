@@ -49,7 +49,7 @@ int64_t nudge(int64_t value, Choices& choices) {
     case 2:
       return one_of(kBoundaries, choices);
     default:
-      return choices.between(0, 40);
+      return choices.between(0, choices.chance(1, 4) ? 40 : 8);
   }
 }
 
@@ -308,7 +308,12 @@ void shorten(Case& c, Choices& choices) {
   constexpr int64_t kOrdinary = 4096, kElements = 40, kProducts = 256;
   const auto is_ordinary = [](int64_t size) { return size >= 0 && size <= kOrdinary; };
   if (!is_ordinary(c.tokens) || !is_ordinary(c.top_k) || !is_ordinary(c.shared) || !is_ordinary(c.hidden)) return;
-  if (c.tokens < 2 || choices.chance(1, 16)) return;
+  if (choices.chance(1, 32)) return;
+  if (c.top_k + c.shared > kElements) {
+    c.top_k %= 20;
+    c.shared %= 10;
+  }
+  c.hidden = std::min(c.hidden, kProducts);
   const int64_t columns = std::max<int64_t>(1, c.top_k + c.shared);
   c.tokens = std::min({c.tokens, std::max<int64_t>(1, kElements / columns),
                        std::max<int64_t>(1, kProducts / std::max<int64_t>(1, c.hidden))});

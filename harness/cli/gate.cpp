@@ -196,7 +196,7 @@ void check_fuzzers(Session& session, const Options& options) {
     const bool has_engine = fs::exists(fast, ignored);
     fs::create_directories(scratch / name, ignored);
     const auto [said, found_nothing] = last_line_of(fmt::format(
-        "{} -entropic=0 -use_counters=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
+        "{} -entropic=0 -use_counters=0 -reduce_inputs=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
         shell_word((has_engine ? fast : bin / name).string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1,
         prefix, shell_word((scratch / name).string()), seeds));
     if (!found_nothing) session.fail(fmt::format("{}   {}", name, said));
