@@ -1,9 +1,12 @@
 // `twincheck gate`: the whole gate on this machine's platforms, as a list of stages a candidate.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "harness/case/classes.h"
 #include "harness/case/enumerate.h"
@@ -12,6 +15,7 @@
 #include "harness/cli/session.h"
 #include "harness/cli/sweeps.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/message.h"
 
 namespace twincheck {
 namespace {
@@ -146,6 +150,61 @@ void check_mutants(Session& session, const Options& options) {
   }
 }
 
+// What a shell command printed last, and whether it ended in 0.
+std::pair<std::string, bool> last_line_of(const std::string& command) {
+  std::string line, last = "nothing";
+  std::FILE* pipe = popen((command + " 2>&1 </dev/null").c_str(), "r");
+  if (pipe == nullptr) return {"no process can be started", false};
+  for (int c; (c = std::fgetc(pipe)) != EOF;) {
+    if (c != '\n') {
+      line += static_cast<char>(c);
+      continue;
+    }
+    // A mismatch names itself and its replay line first; what the fuzzing engine says of the abort comes after.
+    if (!line.empty() && !last.starts_with("FAIL ")) last = line;
+    line.clear();
+  }
+  return {last, pclose(pipe) == 0};
+}
+
+// The fuzzers beside the program replay the seeds and the regressions, and fuzz for a while: with libFuzzer where a build of
+// preset fuzz-fast lies beside this build, otherwise by mutating the seeds. Asked where check_mutants() is.
+void check_fuzzers(Session& session, const Options& options) {
+  namespace fs = std::filesystem;
+  const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
+  if (!whole || session.interrupted()) return;
+  std::error_code ignored;
+  const fs::path bin = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  const fs::path scratch = fs::temp_directory_path(ignored) / fmt::format("twincheck-fuzz-{}", getpid());
+  const double seconds = options.tier == "nightly" ? options.seconds.value_or(60) : 2;
+  // What breaks a promise is saved with the other failures, and replayed before anything else the next time.
+  const std::string folder = options.save.empty() ? scratch.string() : options.save;
+  const std::string prefix = shell_word(fmt::format("-artifact_prefix={}/", folder));
+  for (const char* name : {"fuzz_wrapper", "fuzz_append", "fuzz_sequence", "fuzz_case"}) {
+    if (session.interrupted()) break;
+    const std::string seeds = shell_word(corpus_folder(options) + "/seeds/" + name);
+    const std::string saved = corpus_folder(options) + "/regressions/" + name;
+    if (!fs::exists(bin / name, ignored)) {
+      session.console().line(fmt::format("{}: not here: not built", name));
+      continue;
+    }
+    fs::create_directories(folder, ignored);
+    const auto [replayed, good] = last_line_of(fmt::format("{} {} {} {}", shell_word((bin / name).string()), prefix, seeds,
+                                                           fs::exists(saved, ignored) ? shell_word(saved) : ""));
+    if (!good) session.fail(fmt::format("{}   {}", name, replayed));
+    const fs::path fast = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
+    const bool has_engine = fs::exists(fast, ignored);
+    fs::create_directories(scratch / name, ignored);
+    const auto [said, found_nothing] = last_line_of(fmt::format(
+        "{} -entropic=0 -use_counters=0 -reduce_inputs=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
+        shell_word((has_engine ? fast : bin / name).string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1,
+        prefix, shell_word((scratch / name).string()), seeds));
+    if (!found_nothing) session.fail(fmt::format("{}   {}", name, said));
+    session.console().line(fmt::format("{}: {}; fuzzed{}: {}", name, replayed, has_engine ? " with libFuzzer" : "", said));
+  }
+  fs::remove_all(scratch, ignored);
+}
+
 double default_seconds(const std::string& tier) {
   if (tier == "smoke") return 2;
   return tier == "nightly" ? 600 : 4;
@@ -172,6 +231,7 @@ int gate(const Options& options) {
     for (const Stage& stage : kStages)
       if (!stage.run(gate, stage.name, i)) break;
   check_mutants(session, options);
+  check_fuzzers(session, options);
   return session.finish();
 }
 

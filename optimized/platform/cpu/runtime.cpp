@@ -4,6 +4,7 @@
 #include <cstring>
 #include <iterator>
 #include <new>
+#include <string_view>
 
 #include "control.h"
 
@@ -305,7 +306,7 @@ bool set(const char* key, std::int64_t value) {
 std::int64_t get(const char* key) {
   State& s = state();
   Lock guard(s.lock);
-  const std::pair<const char*, std::int64_t> values[] = {
+  const std::pair<std::string_view, std::int64_t> values[] = {
       {"order_seed", static_cast<std::int64_t>(s.order_seed.load())},
       {"wave", s.wave},
       {"devices", s.devices},
@@ -326,8 +327,7 @@ std::int64_t get(const char* key) {
       {"block_z", t_shape.block[2]},
       {"shared_bytes", static_cast<std::int64_t>(t_shape.shared_bytes)},
   };
-  const auto* found =
-      std::find_if(std::begin(values), std::end(values), [&](const auto& v) { return std::strcmp(v.first, key) == 0; });
+  const auto* found = std::find_if(std::begin(values), std::end(values), [&](const auto& v) { return v.first == key; });
   return found == std::end(values) ? -1 : found->second;
 }
 

@@ -1,0 +1,25 @@
+// Mutations that know the fields of a case: what a fuzzer changes where plain bytes would mostly break what follows.
+#pragma once
+
+#include "fuzz/program.h"
+#include "harness/case/case.h"
+#include "harness/case/choices.h"
+
+namespace twincheck::fuzz {
+
+// Changes one thing, or seldom a few: a size to a boundary, a dtype, the source, a stride, an offset, an element; with
+// `defects` also one rule of the refusal table is broken.
+void mutate(Case& c, Choices& choices, bool defects);
+
+// A case with some fields of each, and rows of both.
+Case cross(const Case& a, const Case& b, Choices& choices);
+
+// Changes the first case or a step, adds or drops steps.
+void mutate(Program& program, Choices& choices);
+
+// How libFuzzer's inputs read: each fuzzer defines it.
+enum class Format : uint8_t { kCase, kProgram, kCaseOrText };
+extern const Format format;
+extern const bool defects;
+
+}  // namespace twincheck::fuzz
