@@ -15,19 +15,15 @@ __extension__ using Wide = __int128;
 
 constexpr std::size_t kGap = 32;  // between one matrix and the next
 
-bool is_empty(const Matrix& m) { return m.rows <= 0 || m.cols <= 0; }
+// Of sizes that may be negative.
+bool holds_nothing(const Matrix& m) { return m.rows <= 0 || m.cols <= 0; }
 
 // From the first byte to behind the last one; at most 7 * 2^127 / 8 whatever the fields are.
 Wide extent(const Matrix& m) {
-  if (is_empty(m)) return 0;
+  if (holds_nothing(m)) return 0;
   const Wide elements = (m.rows > 1 ? static_cast<Wide>(m.rows - 1) * m.row_stride : 0) + m.cols;
   return elements < 0 || elements > (Wide{1} << 100) ? Wide{1} << 100
                                                      : elements * std::max<int64_t>(2, dtype_bytes(m.dtype));
-}
-
-bool shares_place(const Case& c, std::size_t operand) {
-  const auto half = static_cast<unsigned>(c.in_place);
-  return (operand == 0 && (half & 1) != 0) || (operand == 1 && (half & 2) != 0);
 }
 
 // The pattern of memory that no field describes. Its period is prime, so that a shifted copy shows.
@@ -49,12 +45,6 @@ T load(const std::byte* p) {
 
 }  // namespace
 
-Matrix& Arena::matrix(std::size_t operand) {
-  Matrix* const all[kOperands] = {&args_.topk_ids, &args_.topk_weights, &args_.shared,     &args_.hidden,
-                                  &args_.gate,     &args_.out_ids,      &args_.out_weights};
-  return *all[operand];
-}
-
 const AppendArgs& Arena::lay_out(const Case& c) {
   case_ = &c;
   painted_ = computes_ = false;
@@ -70,8 +60,8 @@ const AppendArgs& Arena::lay_out(const Case& c) {
   std::array<std::byte*, kOperands> own{};
   for (std::size_t n = 0; n < kOperands; ++n) {
     const std::size_t i = (n + kInputs) % kOperands;  // outputs first: an input in place has their pointer
-    Matrix& m = matrix(i) = matrix_of(c, static_cast<Operand>(i));
-    if (shares_place(c, i)) {
+    Matrix& m = args_.*kMatrices[i] = matrix_of(c, static_cast<Operand>(i));
+    if (is_in_place(c, static_cast<Operand>(i))) {
       own[i] = own[i + kInputs];
       continue;
     }
@@ -91,7 +81,7 @@ const AppendArgs& Arena::lay_out(const Case& c) {
     if (l.pointer == Pointer::kNull) address = 0;
     if (l.pointer == Pointer::kSkewed || l.pointer == Pointer::kInto)
       address += static_cast<std::uintptr_t>(l.pointer_bytes);
-    matrix(i).data = reinterpret_cast<void*>(address);
+    (args_.*kMatrices[i]).data = reinterpret_cast<void*>(address);
   }
   return args_;
 }
@@ -99,8 +89,8 @@ const AppendArgs& Arena::lay_out(const Case& c) {
 bool Arena::holds() const {
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes_.data());
   for (std::size_t i = 0; i < kOperands; ++i) {
-    const Matrix& m = const_cast<Arena*>(this)->matrix(i);
-    if (is_empty(m) || !is_used(*case_, static_cast<Operand>(i))) continue;
+    const Matrix& m = args_.*kMatrices[i];
+    if (holds_nothing(m) || !is_used(*case_, static_cast<Operand>(i))) continue;
     const auto at = reinterpret_cast<std::uintptr_t>(m.data);
     if (at < begin || at - begin > used_ || extent(m) > static_cast<Wide>(used_ - (at - begin))) return false;
   }
@@ -109,8 +99,7 @@ bool Arena::holds() const {
 
 bool Arena::is_addressable() const {
   for (std::size_t i = 0; i < kOperands; ++i)
-    if (is_used(*case_, static_cast<Operand>(i)) && extent(const_cast<Arena*>(this)->matrix(i)) > Wide{1} << 47)
-      return false;
+    if (is_used(*case_, static_cast<Operand>(i)) && extent(args_.*kMatrices[i]) > Wide{1} << 47) return false;
   return true;
 }
 
@@ -120,8 +109,8 @@ void Arena::paint(bool computes) {
   static std::vector<std::byte> dense;
   for (std::size_t i = 0; i < kInputs && computes; ++i) {
     const auto o = static_cast<Operand>(i);
-    const Matrix& m = matrix(i);
-    if (is_empty(m) || !is_used(*case_, o) || case_->layout[i].pointer != Pointer::kOwn) continue;
+    const Matrix& m = args_.*kMatrices[i];
+    if (holds_nothing(m) || !is_used(*case_, o) || case_->layout[i].pointer != Pointer::kOwn) continue;
     const Matrix implied = implied_matrix_of(*case_, o);
     if (implied.cols != m.cols || implied.dtype != m.dtype) continue;
     const auto row = static_cast<std::size_t>(m.cols * dtype_bytes(m.dtype));
@@ -133,7 +122,7 @@ void Arena::paint(bool computes) {
   }
   std::memcpy(before_.data(), bytes_.data(), used_);
   // Empty outputs have no end of rows that could be asked about.
-  computes_ = computes && !is_empty(args_.out_ids);
+  computes_ = computes && !holds_nothing(args_.out_ids);
   if (computes_) reference::append(args_, 0, args_.out_ids.rows, expected_);
 }
 
@@ -177,7 +166,7 @@ std::string Arena::wrong() {
   std::string nearest = "the arena";
   std::ptrdiff_t least = static_cast<std::ptrdiff_t>(kBytes);
   for (std::size_t i = 0; i < kOperands; ++i) {
-    const std::ptrdiff_t distance = bytes_.data() + at - static_cast<const std::byte*>(matrix(i).data);
+    const std::ptrdiff_t distance = bytes_.data() + at - static_cast<const std::byte*>((args_.*kMatrices[i]).data);
     if (distance < 0 || distance >= least) continue;
     least = distance;
     nearest = fmt::format("{}'s first byte plus {}", kOperandNames[i], distance);

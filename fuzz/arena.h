@@ -34,7 +34,6 @@ class Arena {
  private:
   static constexpr std::size_t kBytes = 8192;
 
-  Matrix& matrix(std::size_t operand);
   std::string wrong_output() const;
   void forget_outputs();
 

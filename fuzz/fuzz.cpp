@@ -74,11 +74,6 @@ void fold_parameters(Case& c) {
   if (c.shared > 0 && c.base_id > largest - (c.shared - 1)) c.base_id = largest - (c.shared - 1) - c.base_id % 4;
 }
 
-bool in_place(const Case& c, Operand o) {
-  const auto half = static_cast<unsigned>(c.in_place);
-  return (o == Operand::kTopkIds && (half & 1) != 0) || (o == Operand::kTopkWeights && (half & 2) != 0);
-}
-
 void fold_layout(Case& c, Operand o) {
   Layout& l = c.of(o);
   l.rows.reset();
@@ -91,12 +86,12 @@ void fold_layout(Case& c, Operand o) {
     return;
   }
   l.dtype.reset();
-  if (in_place(c, o)) {
+  if (is_in_place(c, o)) {
     l = {};
     return;
   }
   const Matrix m = implied_matrix_of(c, o);
-  const bool empty = m.rows == 0 || m.cols == 0;
+  const bool empty = is_empty(m);
   if (!empty || l.pointer != Pointer::kNull) l.pointer = Pointer::kOwn;
   l.pointer_operand = Operand::kTopkIds;
   l.pointer_bytes = 0;

@@ -21,7 +21,9 @@ struct Result {
 Result validate(const AppendArgs& args);
 
 // The fused append: one launch, or none where there is nothing to write (T = 0, or K + S = 0; in place with S = 0).
-// Enqueued on args.stream (a hipStream_t); neither synchronizes nor allocates; may be captured into a graph.
+// Enqueued on args.stream (a hipStream_t); neither synchronizes nor allocates; may be captured into a graph. A grid has at
+// most 65,535 chunks of 2^30 elements along rows and columns each: for matrices past 2^47 bytes, which no process has
+// addresses for, the launch may fail with hipErrorInvalidConfiguration.
 Result append(const AppendArgs& args);
 
 // The baseline that fusion replaced: fill, cast, and two concatenations, each a launch of its own. The same contract, except

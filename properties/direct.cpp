@@ -25,11 +25,7 @@ Memory heap() {
           .release = [](void* p) { std::free(p); }};
 }
 
-twincheck_matrix& Buffers::matrix(int operand) {
-  twincheck_matrix* const matrices[kOperands] = {&args.topk_ids, &args.topk_weights, &args.shared,     &args.hidden,
-                                                 &args.gate,     &args.out_ids,      &args.out_weights};
-  return *matrices[operand];
-}
+twincheck_matrix& Buffers::matrix(int operand) { return args.*kMatrices[static_cast<std::size_t>(operand)]; }
 
 Buffers::Buffers(const Case& c, Memory memory) : args{}, memory_(memory) {
   args.size = sizeof args;

@@ -16,12 +16,6 @@ namespace {
 constexpr std::array<Operand, 4> kRowInputs{Operand::kTopkIds, Operand::kTopkWeights, Operand::kShared, Operand::kHidden};
 
 std::size_t index(Operand o) { return static_cast<std::size_t>(o); }
-bool is_empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
-
-bool in_place(const Case& c, Operand o) {
-  const auto form = static_cast<unsigned>(c.in_place);
-  return (o == Operand::kTopkIds && (form & 1) != 0) || (o == Operand::kTopkWeights && (form & 2) != 0);
-}
 
 struct Format {
   int significant;  // bits, the hidden one included
@@ -204,7 +198,7 @@ Case with_layout_drawn(Choices& choices, Case c) {
   const uint64_t most = choices.chance(1, 2) ? 1 : 17;
   for (int i = 0; i < kOperands; ++i) {
     const auto o = static_cast<Operand>(i);
-    if (!is_used(c, o) || in_place(c, o)) continue;
+    if (!is_used(c, o) || is_in_place(c, o)) continue;
     const Matrix m = implied_matrix_of(c, o);
     Layout& l = c.of(o);
     static constexpr int64_t kMore[] = {0, 0, 1, 2, 3, 5, 8, 13};
@@ -234,7 +228,7 @@ void refit(Case& c) {
     // Sparse memory is by the row: what would span terabytes stays tight.
     constexpr int64_t kReach = int64_t{1} << 33;
     const bool fits = *was.row_stride >= m.cols && m.rows > 1 && *was.row_stride <= kReach / m.rows;
-    if (fits && !in_place(c, o)) l.row_stride = was.row_stride;
+    if (fits && !is_in_place(c, o)) l.row_stride = was.row_stride;
   }
   if (c.remap > 0) c.in_place = InPlace::kNone;
 }

@@ -129,6 +129,21 @@ constexpr int64_t dtype_bytes(int32_t dtype) {
   }
 }
 
+// The struct's matrix of each operand.
+inline constexpr std::array<Matrix AppendArgs::*, kOperands> kMatrices{
+    &AppendArgs::topk_ids, &AppendArgs::topk_weights, &AppendArgs::shared,     &AppendArgs::hidden,
+    &AppendArgs::gate,     &AppendArgs::out_ids,      &AppendArgs::out_weights};
+
+// An empty matrix is neither read nor written: its pointer and stride mean nothing.
+constexpr bool is_empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
+
+// Whether the case's in_place puts the operand, an input, into its output's left columns.
+constexpr bool is_in_place(const Case& c, Operand o) {
+  const auto form = static_cast<unsigned>(c.in_place);
+  return (o == Operand::kTopkIds && (form & static_cast<unsigned>(InPlace::kIds)) != 0) ||
+         (o == Operand::kTopkWeights && (form & static_cast<unsigned>(InPlace::kWeights)) != 0);
+}
+
 // Whether the case's source reads the operand. A source without a name reads topk_ids and topk_weights.
 bool is_used(const Case& c, Operand o);
 

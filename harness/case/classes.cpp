@@ -345,7 +345,6 @@ class Defects {
     if (members_ != nullptr) ++members_[index];
   }
   const Matrix& told(Operand o) const { return view_.told[static_cast<std::size_t>(o)]; }
-  static bool is_empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
 
   void struct_and_sizes() {
     constexpr std::size_t kNegative = first_of("negative_size");

@@ -40,9 +40,7 @@ void set_source(Case& c, uint64_t which) {
 void stride_all(Case& c, int64_t (*stride)(int64_t cols, int64_t operand), bool inputs = true, bool outputs = true) {
   for (int i = 0; i < kOperands; ++i) {
     const Operand o = static_cast<Operand>(i);
-    const bool in_place =
-        (i == 0 && (static_cast<int>(c.in_place) & 1) != 0) || (i == 1 && (static_cast<int>(c.in_place) & 2) != 0);
-    if (!is_used(c, o) || o == Operand::kGate || in_place || !(i < kInputs ? inputs : outputs)) continue;
+    if (!is_used(c, o) || o == Operand::kGate || is_in_place(c, o) || !(i < kInputs ? inputs : outputs)) continue;
     const int64_t cols = implied_matrix_of(c, o).cols;
     const int64_t own = stride(cols, i);
     if (own != cols) c.of(o).row_stride = own;

@@ -19,13 +19,6 @@ T pick(Choices& choices, const T (&alternatives)[N]) {
 
 int64_t max_id(Dtype dtype) { return dtype == Dtype::kI64 ? kMaxInt64 : std::numeric_limits<int32_t>::max(); }
 
-bool in_place(const Case& c, Operand o) {
-  return (o == Operand::kTopkIds && (static_cast<int>(c.in_place) & static_cast<int>(InPlace::kIds)) != 0) ||
-         (o == Operand::kTopkWeights && (static_cast<int>(c.in_place) & static_cast<int>(InPlace::kWeights)) != 0);
-}
-
-bool is_empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
-
 // ---- valid cases
 
 int64_t draw_tokens(Choices& choices, int64_t most) {
@@ -160,7 +153,7 @@ int64_t draw_stride(Choices& choices, int64_t cols) {
   }
 }
 
-bool has_own_rows(const Case& c, Operand o) { return is_used(c, o) && o != Operand::kGate && !in_place(c, o); }
+bool has_own_rows(const Case& c, Operand o) { return is_used(c, o) && o != Operand::kGate && !is_in_place(c, o); }
 
 void draw_strides(Choices& choices, Case& c) {
   for (int i = 0; i < kOperands; ++i) {
@@ -198,7 +191,8 @@ void draw_offsets(Choices& choices, Case& c) {
   const uint64_t common = kind == 1 ? choices.below(most) : 0;
   for (int i = 0; i < kOperands; ++i) {
     const Operand o = static_cast<Operand>(i);
-    if (is_used(c, o) && !in_place(c, o)) c.of(o).offset = static_cast<uint32_t>(kind == 1 ? common : choices.below(most));
+    if (is_used(c, o) && !is_in_place(c, o))
+      c.of(o).offset = static_cast<uint32_t>(kind == 1 ? common : choices.below(most));
   }
 }
 
@@ -207,7 +201,7 @@ void draw_places(Choices& choices, Case& c) {
   if (kind < 13) return;
   const Place place = kind == 13 ? Place::kEnd : Place::kBegin;
   const auto put = [&](Operand o) {
-    if (!is_used(c, o) || in_place(c, o)) return false;
+    if (!is_used(c, o) || is_in_place(c, o)) return false;
     c.of(o).place = place;
     c.of(o).offset = 0;
     return true;
@@ -224,7 +218,7 @@ void share_buffer(Choices& choices, Case& c, Operand inner, Operand outer) {
   const Matrix in = implied_matrix_of(c, inner);
   const Matrix out = implied_matrix_of(c, outer);
   const int64_t bytes = dtype_bytes(in.dtype);
-  if (in_place(c, inner) || in_place(c, outer) || !is_used(c, outer)) return;
+  if (is_in_place(c, inner) || is_in_place(c, outer) || !is_used(c, outer)) return;
   if (bytes != dtype_bytes(out.dtype) || is_empty(in) || is_empty(out) || in.rows > out.rows || in.cols > out.cols) return;
   Layout& layout = c.of(inner);
   layout = {};
@@ -660,7 +654,7 @@ class Spoiler {
     case_.in_place = static_cast<InPlace>(choices_.between(1, 3));
     const Operand input = case_.in_place == InPlace::kWeights ? Operand::kTopkWeights : Operand::kTopkIds;
     for (const Operand o : {Operand::kTopkIds, Operand::kTopkWeights}) {
-      if (in_place(case_, o)) case_.of(o) = {};
+      if (is_in_place(case_, o)) case_.of(o) = {};
     }
     return input;
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include "harness/case/classes.h"
@@ -150,21 +151,43 @@ void check_mutants(Session& session, const Options& options) {
   }
 }
 
-// What a shell command printed last, and whether it ended in 0.
-std::pair<std::string, bool> last_line_of(const std::string& command) {
-  std::string line, last = "nothing";
+struct Ended {
+  std::string said;       // its last line, or the FAIL line of a mismatch, which names itself and its replay line first
+  std::string last_case;  // where it shows the cases that it runs
+  bool good = false;      // it ended in 0
+};
+
+Ended run_command(const std::string& command) {
+  constexpr std::string_view kCase = "case: ";
+  Ended ended;
+  ended.said = "no process can be started";
   std::FILE* pipe = popen((command + " 2>&1 </dev/null").c_str(), "r");
-  if (pipe == nullptr) return {"no process can be started", false};
+  if (pipe == nullptr) return ended;
+  ended.said = "nothing";
+  std::string line;
   for (int c; (c = std::fgetc(pipe)) != EOF;) {
     if (c != '\n') {
       line += static_cast<char>(c);
       continue;
     }
-    // A mismatch names itself and its replay line first; what the fuzzing engine says of the abort comes after.
-    if (!line.empty() && !last.starts_with("FAIL ")) last = line;
+    if (line.starts_with(kCase)) {
+      ended.last_case = line.substr(kCase.size());
+    } else if (!line.empty() && !ended.said.starts_with("FAIL ")) {
+      ended.said = line;
+    }
     line.clear();
   }
-  return {last, pclose(pipe) == 0};
+  ended.good = pclose(pipe) == 0;
+  return ended;
+}
+
+// What a fuzzer's command said. One that was taken down without a word runs once more, to show its last case.
+Ended run_fuzzer(const std::string& command) {
+  Ended ended = run_command(command);
+  if (ended.good || ended.said.starts_with("FAIL ") || interrupt_signal != 0) return ended;
+  const Ended again = run_command("TWINCHECK_FUZZ_SHOW=1 " + command);
+  if (!again.good && !again.last_case.empty()) ended.said += "; replay: twincheck replay " + shell_word(again.last_case);
+  return ended;
 }
 
 // The fuzzers beside the program replay the seeds and the regressions, and fuzz for a while: with libFuzzer where a build of
@@ -181,7 +204,7 @@ void check_fuzzers(Session& session, const Options& options) {
   const std::string folder = options.save.empty() ? scratch.string() : options.save;
   const std::string prefix = shell_word(fmt::format("-artifact_prefix={}/", folder));
   for (const char* name : {"fuzz_wrapper", "fuzz_append", "fuzz_sequence", "fuzz_case"}) {
-    if (session.interrupted()) break;
+    if (interrupt_signal != 0) break;
     const std::string seeds = shell_word(corpus_folder(options) + "/seeds/" + name);
     const std::string saved = corpus_folder(options) + "/regressions/" + name;
     if (!fs::exists(bin / name, ignored)) {
@@ -189,18 +212,22 @@ void check_fuzzers(Session& session, const Options& options) {
       continue;
     }
     fs::create_directories(folder, ignored);
-    const auto [replayed, good] = last_line_of(fmt::format("{} {} {} {}", shell_word((bin / name).string()), prefix, seeds,
-                                                           fs::exists(saved, ignored) ? shell_word(saved) : ""));
-    if (!good) session.fail(fmt::format("{}   {}", name, replayed));
+    const Ended replayed = run_fuzzer(fmt::format("{} {} {} {}", shell_word((bin / name).string()), prefix, seeds,
+                                                  fs::exists(saved, ignored) ? shell_word(saved) : ""));
+    if (interrupt_signal != 0) break;
+    if (!replayed.good)
+      session.complain(name, fmt::format("{}   {}", name, replayed.said), fmt::format("fuzz/{}.cpp", name));
     const fs::path fast = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
     const bool has_engine = fs::exists(fast, ignored);
     fs::create_directories(scratch / name, ignored);
-    const auto [said, found_nothing] = last_line_of(fmt::format(
+    const Ended fuzzed = run_fuzzer(fmt::format(
         "{} -entropic=0 -use_counters=0 -reduce_inputs=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
         shell_word((has_engine ? fast : bin / name).string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1,
         prefix, shell_word((scratch / name).string()), seeds));
-    if (!found_nothing) session.fail(fmt::format("{}   {}", name, said));
-    session.console().line(fmt::format("{}: {}; fuzzed{}: {}", name, replayed, has_engine ? " with libFuzzer" : "", said));
+    if (interrupt_signal != 0) break;
+    if (!fuzzed.good) session.complain(name, fmt::format("{}   {}", name, fuzzed.said), fmt::format("fuzz/{}.cpp", name));
+    session.console().line(
+        fmt::format("{}: {}; fuzzed{}: {}", name, replayed.said, has_engine ? " with libFuzzer" : "", fuzzed.said));
   }
   fs::remove_all(scratch, ignored);
 }

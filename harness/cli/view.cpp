@@ -84,8 +84,6 @@ struct Laid {
     args.base_id = c.base_id;
     args.remap_local_routed = c.remap;
     std::memcpy(&args.scale, &c.scale_bits, sizeof args.scale);
-    Matrix* const matrices[] = {&args.topk_ids, &args.topk_weights, &args.shared,     &args.hidden,
-                                &args.gate,     &args.out_ids,      &args.out_weights};
     for (int o = 0; o < kOperands; ++o) {
       Matrix m = implied_matrix_of(c, static_cast<Operand>(o));
       m.row_stride = m.cols;
@@ -94,7 +92,7 @@ struct Laid {
       bytes.resize(static_cast<std::size_t>(m.rows * m.cols) * element + 16);
       m.data = bytes.data();
       if (o < kInputs && m.rows * m.cols > 0) fill(c, static_cast<Operand>(o), 0, m.rows, m.data);
-      *matrices[o] = m;
+      args.*kMatrices[static_cast<std::size_t>(o)] = m;
     }
   }
 };

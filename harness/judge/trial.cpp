@@ -204,9 +204,7 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
   args_ = {};
   args_.size = c.args_size.value_or(static_cast<uint32_t>(sizeof args_));
   args_.source = c.source;
-  twincheck_matrix* const matrices[kOperands] = {&args_.topk_ids, &args_.topk_weights, &args_.shared,     &args_.hidden,
-                                                 &args_.gate,     &args_.out_ids,      &args_.out_weights};
-  for (std::size_t i = 0; i < kOperands; ++i) *matrices[i] = parts_[i].told;
+  for (std::size_t i = 0; i < kOperands; ++i) args_.*kMatrices[i] = parts_[i].told;
   args_.num_shared = c.shared;
   args_.base_id = c.base_id;
   args_.remap_local_routed = c.remap;

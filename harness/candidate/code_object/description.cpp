@@ -10,25 +10,14 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "harness/candidate/adapter.h"
+
 namespace twincheck::code_object {
 namespace {
 
 using Json = nlohmann::json;
 
-struct Operand {
-  std::string_view name;
-  Matrix AppendArgs::*matrix;
-};
-constexpr std::array<Operand, 7> kOperands{{{"topk_ids", &AppendArgs::topk_ids},
-                                            {"topk_weights", &AppendArgs::topk_weights},
-                                            {"shared", &AppendArgs::shared},
-                                            {"hidden", &AppendArgs::hidden},
-                                            {"gate", &AppendArgs::gate},
-                                            {"out_ids", &AppendArgs::out_ids},
-                                            {"out_weights", &AppendArgs::out_weights}}};
-
-bool empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
-int64_t stride_of(const Matrix& m) { return m.rows > 1 && !empty(m) ? m.row_stride : m.cols; }
+int64_t stride_of(const Matrix& m) { return m.rows > 1 && !is_empty(m) ? m.row_stride : m.cols; }
 
 struct Field {
   std::string_view name;
@@ -56,8 +45,8 @@ struct Split {
 Split split(std::string_view name) {
   const std::size_t dot = name.find('.');
   if (dot == std::string_view::npos) return {};
-  for (const Operand& o : kOperands)
-    if (o.name == name.substr(0, dot)) return {o.matrix, name.substr(dot + 1)};
+  for (std::size_t i = 0; i < kOperands; ++i)
+    if (kOperandNames[i] == name.substr(0, dot)) return {kMatrices[i], name.substr(dot + 1)};
   return {};
 }
 
@@ -170,10 +159,6 @@ void read_supports(const Json& j, Description& d) {
   if (j.contains("broadcast")) d.broadcast = yes_or_no("supports.broadcast", j["broadcast"]);
 }
 
-bool is_left_part(const Matrix& in, const Matrix& out) {
-  return !empty(in) && in.data == out.data && (in.rows <= 1 || in.row_stride == out.row_stride);
-}
-
 bool listed(const std::vector<std::string>& list, std::string_view word) {
   return list.empty() || std::find(list.begin(), list.end(), word) != list.end();
 }
@@ -252,10 +237,12 @@ std::string unsupported(const Description& d, const AppendArgs& a) {
     return fmt::format("in place: {}", place);
   if (!d.remap && a.remap_local_routed != 0) return "a remap";
   if (!d.broadcast && a.shared.cols == 1 && a.num_shared != 1) return "one shared column for all";
-  for (const Operand& o : kOperands) {
-    const Matrix& m = a.*o.matrix;
-    const bool follows = (o.name == "topk_ids" && ids) || (o.name == "topk_weights" && weights);
-    if (!d.strided && !follows && stride_of(m) != m.cols) return fmt::format("{} with row stride {}", o.name, m.row_stride);
+  for (std::size_t i = 0; i < kOperands; ++i) {
+    const Matrix& m = a.*kMatrices[i];
+    const auto o = static_cast<Operand>(i);
+    const bool follows = (o == Operand::kTopkIds && ids) || (o == Operand::kTopkWeights && weights);
+    if (!d.strided && !follows && stride_of(m) != m.cols)
+      return fmt::format("{} with row stride {}", kOperandNames[i], m.row_stride);
   }
   return {};
 }
@@ -273,7 +260,7 @@ Parameters parameters(const Description& d, const AppendArgs& a) {
         break;
       case Argument::Type::kPointer: {
         const Matrix* m = constant ? nullptr : &(a.*split(argument.field).matrix);
-        p.values.push_back(bytes_of(m == nullptr || empty(*m) ? nullptr : m->data));
+        p.values.push_back(bytes_of(m == nullptr || is_empty(*m) ? nullptr : m->data));
         break;
       }
       case Argument::Type::kI32:

@@ -7,7 +7,6 @@
 #include <mutex>
 #include <set>
 
-#include "contract/words.h"
 #include "harness/candidate/adapter.h"
 #include "harness/candidate/python/interpreter.h"
 #include "harness/candidate/python/tensors.h"
@@ -49,43 +48,25 @@ struct File {
 File* file = nullptr;
 std::mutex opening;
 
-struct Operand {
-  const char* name;
-  Matrix AppendArgs::*matrix;
-};
-constexpr std::array<Operand, 7> kOperands{{{"topk_ids", &AppendArgs::topk_ids},
-                                            {"topk_weights", &AppendArgs::topk_weights},
-                                            {"shared", &AppendArgs::shared},
-                                            {"hidden", &AppendArgs::hidden},
-                                            {"gate", &AppendArgs::gate},
-                                            {"out_ids", &AppendArgs::out_ids},
-                                            {"out_weights", &AppendArgs::out_weights}}};
-
-bool empty(const Matrix& m) { return m.rows == 0 || m.cols == 0; }
-
-bool used(const AppendArgs& a, Matrix AppendArgs::*matrix) {
-  if (matrix == &AppendArgs::shared) return a.source == TWINCHECK_WEIGHTS || a.source == TWINCHECK_LOGITS;
-  if (matrix == &AppendArgs::hidden || matrix == &AppendArgs::gate) return a.source == TWINCHECK_GATE;
+bool used(const AppendArgs& a, Operand o) {
+  if (o == Operand::kShared) return a.source == TWINCHECK_WEIGHTS || a.source == TWINCHECK_LOGITS;
+  if (o == Operand::kHidden || o == Operand::kGate) return a.source == TWINCHECK_GATE;
   return true;
 }
 
 // None stands for a matrix that the source does not use; one that it does not use and that has a size is passed on.
-bool is_none(const AppendArgs& a, const Operand& o) {
-  const Matrix& m = a.*o.matrix;
-  return !used(a, o.matrix) && m.rows == 0 && m.cols == 0;
-}
-
-bool is_left_part(const Matrix& in, const Matrix& out) {
-  return !empty(in) && in.data == out.data && (in.rows <= 1 || in.row_stride == out.row_stride);
+bool is_none(const AppendArgs& a, std::size_t operand) {
+  const Matrix& m = a.*kMatrices[operand];
+  return !used(a, static_cast<Operand>(operand)) && m.rows == 0 && m.cols == 0;
 }
 
 // Whether the bytes from the first to the last element of two matrices meet. For matrices that tensors can be.
 bool meet(const Matrix& a, const Matrix& b) {
-  if (empty(a) || empty(b)) return false;
+  if (is_empty(a) || is_empty(b)) return false;
   const auto extent = [](const Matrix& m) {
     const __int128 begin = reinterpret_cast<uintptr_t>(m.data);
     const __int128 elements = (m.rows > 1 ? static_cast<__int128>(m.rows - 1) * m.row_stride : 0) + m.cols;
-    return std::pair{begin, begin + elements * bytes_of(m.dtype)};
+    return std::pair{begin, begin + elements * dtype_bytes(m.dtype)};
   };
   const auto [a_begin, a_end] = extent(a);
   const auto [b_begin, b_end] = extent(b);
@@ -113,8 +94,8 @@ std::string trouble_with_outputs(const AppendArgs& a) {
   const auto trouble = [&](const char* name, const Matrix& out, const Matrix& input, bool other) -> std::string {
     const std::string who = "append() takes no out, and " + std::string(name);
     if (!fits(out, wanted(a, input))) return who + " is not of the result's shape and dtype";
-    if (out.rows > 1 && !empty(out) && out.row_stride < out.cols) return who + " has a row stride below its columns";
-    if (!empty(out) && reinterpret_cast<uintptr_t>(out.data) % static_cast<uintptr_t>(bytes_of(out.dtype)) != 0)
+    if (out.rows > 1 && !is_empty(out) && out.row_stride < out.cols) return who + " has a row stride below its columns";
+    if (!is_empty(out) && reinterpret_cast<uintptr_t>(out.data) % static_cast<uintptr_t>(dtype_bytes(out.dtype)) != 0)
       return who + " is misaligned";
     if (other) return who + " overlaps another matrix";
     return {};
@@ -122,8 +103,8 @@ std::string trouble_with_outputs(const AppendArgs& a) {
   const auto overlaps = [&](const Matrix& out, const Matrix& input, const Matrix& other) {
     if (meet(out, other)) return true;
     for (std::size_t i = 0; i < 5; ++i) {
-      const Matrix& in = a.*kOperands[i].matrix;
-      if (is_none(a, kOperands[i]) || !meet(out, in)) continue;
+      const Matrix& in = a.*kMatrices[i];
+      if (is_none(a, i) || !meet(out, in)) continue;
       if (&in != &input || a.remap_local_routed > 0 || !is_left_part(in, out)) return true;
     }
     return false;
@@ -153,19 +134,20 @@ py::object describe(const AppendArgs& a) {
   fields["scale"] = static_cast<double>(a.scale);
   fields["base_id"] = a.base_id;
   fields["remap"] = a.remap_local_routed;
-  for (const Operand& o : kOperands) {
-    const Matrix& m = a.*o.matrix;
-    if (is_none(a, o)) {
-      fields[o.name] = py::none();
+  for (std::size_t i = 0; i < kOperands; ++i) {
+    const Matrix& m = a.*kMatrices[i];
+    const py::str name(std::string(kOperandNames[i]));
+    if (is_none(a, i)) {
+      fields[name] = py::none();
       continue;
     }
     py::dict matrix;
     matrix["rows"] = m.rows;
     matrix["cols"] = m.cols;
-    matrix["row_stride"] = m.rows > 1 && !empty(m) ? m.row_stride : m.cols;
+    matrix["row_stride"] = m.rows > 1 && !is_empty(m) ? m.row_stride : m.cols;
     matrix["dtype"] = dtype(m);
-    matrix["address"] = empty(m) ? uintptr_t{0} : reinterpret_cast<uintptr_t>(m.data);
-    fields[o.name] = file->namespace_type(**matrix);
+    matrix["address"] = is_empty(m) ? uintptr_t{0} : reinterpret_cast<uintptr_t>(m.data);
+    fields[name] = file->namespace_type(**matrix);
   }
   return file->namespace_type(**fields);
 }
@@ -205,17 +187,17 @@ Result checked(const char* name, const py::object& returned, const Shape& shape,
 }
 
 void call(const AppendArgs& a) {
-  for (const Operand& o : kOperands)
-    if (const Matrix& m = a.*o.matrix; !is_none(a, o))
-      if (std::string words = file->tensors->cannot_be(o.name, m); !words.empty())
+  for (std::size_t i = 0; i < kOperands; ++i)
+    if (const Matrix& m = a.*kMatrices[i]; !is_none(a, i))
+      if (std::string words = file->tensors->cannot_be(kOperandNames[i], m); !words.empty())
         throw Refused{TWINCHECK_UNSUPPORTED, std::move(words)};
   ask_supports(a);
   if (!file->takes_out())
     if (std::string words = trouble_with_outputs(a); !words.empty()) throw Refused{TWINCHECK_UNSUPPORTED, std::move(words)};
   file->tensors->enter(a.stream);
-  std::array<py::object, kOperands.size()> views;
+  std::array<py::object, kOperands> views;
   for (std::size_t i = 0; i < views.size(); ++i)
-    views[i] = is_none(a, kOperands[i]) ? py::none() : file->tensors->view(a.*kOperands[i].matrix);
+    views[i] = is_none(a, i) ? py::none() : file->tensors->view(a.*kMatrices[i]);
   const auto& [topk_ids, topk_weights, shared, hidden, gate, out_ids, out_weights] = views;
 
   py::dict keywords;
@@ -249,7 +231,7 @@ void call(const AppendArgs& a) {
   const Result r_ids = checked("ids", ids, wanted(a, a.topk_ids), a.out_ids);
   const Result r_weights = checked("weights", weights, wanted(a, a.topk_weights), a.out_weights);
   const auto is_there = [](const Result& r, const Matrix& out) {
-    return empty(out) || (r.data == out.data && (out.rows <= 1 || r.strides[0] == out.row_stride));
+    return is_empty(out) || (r.data == out.data && (out.rows <= 1 || r.strides[0] == out.row_stride));
   };
   if (!is_there(r_ids, a.out_ids)) file->tensors->copy(out_ids, ids);
   if (!is_there(r_weights, a.out_weights)) file->tensors->copy(out_weights, weights);

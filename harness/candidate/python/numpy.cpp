@@ -20,7 +20,7 @@ class NumpyTensors final : public Tensors {
   py::object view(const Matrix& m) override {
     static char nothing = 0;  // numpy allocates where it gets a null pointer
     const bool empty = m.rows == 0 || m.cols == 0;
-    const int64_t element = bytes_of(m.dtype);
+    const int64_t element = dtype_bytes(m.dtype);
     const int64_t stride = m.rows > 1 && !empty ? m.row_stride : m.cols;
     return py::array(dtype(m.dtype), {m.rows, m.cols}, {stride * element, element}, empty ? &nothing : m.data, py::none());
   }
@@ -64,26 +64,11 @@ class NumpyTensors final : public Tensors {
 
 }  // namespace
 
-int64_t bytes_of(int32_t dtype) {
-  switch (dtype) {
-    case TWINCHECK_I64:
-      return 8;
-    case TWINCHECK_I32:
-    case TWINCHECK_F32:
-      return 4;
-    case TWINCHECK_BF16:
-    case TWINCHECK_F16:
-      return 2;
-    default:
-      return 0;
-  }
-}
-
-std::string Tensors::cannot_be(const char* name, const Matrix& m) const {
-  const std::string who = std::string("no tensor is like this: ") + name;
+std::string Tensors::cannot_be(std::string_view name, const Matrix& m) const {
+  const std::string who = std::string("no tensor is like this: ").append(name);
   if (m.rows < 0) return who + " has " + std::to_string(m.rows) + " rows";
   if (m.cols < 0) return who + " has " + std::to_string(m.cols) + " columns";
-  const int64_t element = bytes_of(m.dtype);
+  const int64_t element = dtype_bytes(m.dtype);
   if (element == 0) return who + " has dtype " + std::to_string(m.dtype);
   constexpr __int128 kMost = std::numeric_limits<int64_t>::max();
   // Libraries multiply the dimensions also of an empty tensor.

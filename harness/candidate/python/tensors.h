@@ -7,8 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
-#include "contract/words.h"
+#include "harness/case/case.h"
 
 namespace twincheck::python {
 
@@ -26,7 +27,7 @@ class Tensors {
   virtual ~Tensors() = default;
 
   // Why no tensor can be this matrix, in words; empty where one can: "topk_ids has -1 rows".
-  std::string cannot_be(const char* name, const Matrix& m) const;
+  std::string cannot_be(std::string_view name, const Matrix& m) const;
 
   // A writable view of a matrix for which cannot_be() is empty.
   virtual pybind11::object view(const Matrix& m) = 0;
@@ -46,8 +47,5 @@ class Tensors {
 std::unique_ptr<Tensors> numpy_tensors();
 // For CUDA and ROCm.
 std::unique_ptr<Tensors> torch_tensors(MemoryKind kind);
-
-// Of an element; 0 where it is no dtype.
-int64_t bytes_of(int32_t dtype);
 
 }  // namespace twincheck::python

@@ -46,7 +46,7 @@ DlDtype dl_dtype(int32_t dtype) {
   const uint8_t code = dtype == TWINCHECK_BF16                            ? kDlBfloat
                        : dtype == TWINCHECK_F32 || dtype == TWINCHECK_F16 ? kDlFloat
                                                                           : kDlInt;
-  return {code, static_cast<uint8_t>(8 * bytes_of(dtype)), 1};
+  return {code, static_cast<uint8_t>(8 * dtype_bytes(dtype)), 1};
 }
 
 class TorchTensors final : public Tensors {
