@@ -1,4 +1,5 @@
 // examples/code_object/append.cu as the fake driver runs it.
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -28,7 +29,14 @@ void call(void (*function)(Types...), void** parameters, std::index_sequence<At.
   function(*static_cast<Types*>(parameters[At])...);
 }
 
+template <typename... Types>
+constexpr std::array<uint32_t, sizeof...(Types) + 1> sizes_of(void (*)(Types...)) {
+  return {sizeof(Types)..., 0};
+}
+
 }  // namespace
+
+extern "C" __attribute__((visibility("default"))) constexpr auto append_parameter_sizes = sizes_of(device_append);
 
 #define FAKE_KERNEL extern "C" __attribute__((visibility("default"))) void
 
