@@ -154,40 +154,15 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
     Bench bench(candidate.memory, bench_bytes, device);
     auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
     return [state](std::span<const Item> items) {
-      std::vector<Report> reports;
-      double last = now();
-      const auto took = [&last] {
-        const double before = std::exchange(last, now());
-        return last - before;
-      };
-      if (items.size() > 1) {
-        std::vector<Case> cases;
-        std::vector<std::size_t> places;
-        reports.resize(items.size());
-        for (std::size_t i = 0; i < items.size(); ++i) {
-          if (items[i].law == "equals_reference") {
-            cases.push_back(items[i].c);
-            places.push_back(i);
-          } else {
-            reports[i] = run_law(*find_law(items[i].law), items[i].c, state->candidate, state->bench);
-            reports[i].seconds = took();
-          }
-        }
-        (void)took();
-        std::vector<Report> batch = check_batch(cases, state->candidate, state->bench);
-        const double each = took() / static_cast<double>(std::max<std::size_t>(1, places.size()));
-        for (std::size_t i = 0; i < places.size(); ++i) {
-          reports[places[i]] = std::move(batch.at(i));
-          reports[places[i]].seconds = each;
-        }
-        return reports;
-      }
-      for (const Item& item : items) {
-        const Law* law = find_law(item.law);
-        reports.push_back(law == nullptr ? check(item.c, state->candidate, state->bench)
-                                         : run_law(*law, item.c, state->candidate, state->bench));
-        reports.back().seconds = took();
-      }
+      std::vector<Report> reports(items.size());
+      const double begin = now();
+      state->bench.for_each(items.size(), [&](std::size_t i, Bench& bench) {
+        const Law* law = find_law(items[i].law);
+        reports[i] = law == nullptr ? check(items[i].c, state->candidate, bench)
+                                    : run_law(*law, items[i].c, state->candidate, bench);
+      });
+      // Of cases that ran side by side there is no other time than their share.
+      for (Report& report : reports) report.seconds = (now() - begin) / static_cast<double>(items.size());
       return reports;
     };
   };

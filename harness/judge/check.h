@@ -7,8 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "harness/candidate/candidate.h"
@@ -16,6 +16,8 @@
 #include "harness/report/verdict.h"
 
 namespace twincheck {
+
+class Device;
 
 // The promises that check() itself can find broken, as Report::law names them.
 namespace promise {
@@ -54,7 +56,16 @@ class Bench {
   ~Bench();
   Bench(Bench&&) noexcept;
 
+  // Runs job(i, bench) for every i below n. Where the memory is a device's they run many at a time, on several threads and
+  // as fibres, each on a bench of its own that lives as long as its job: their checks travel together, one copy each way and
+  // one synchronization for many of them. What leaves a job by exception ends the others and leaves here; so does a
+  // DeviceError where a candidate takes the device down, and then nothing is known of any of them.
+  void for_each(std::size_t n, const std::function<void(std::size_t i, Bench& bench)>& job);
+
+  Device* device();  // null for host memory
+
   struct State;
+  explicit Bench(std::unique_ptr<State> state);
   State& state() { return *state_; }
 
  private:
@@ -68,9 +79,5 @@ Report check(const Case& c, const Candidate& candidate, Bench& bench);
 // check(), and the outputs of the second run in `outputs` where the case is valid and was answered with kOk; for laws that
 // relate several calls.
 Report check(const Case& c, const Candidate& candidate, Bench& bench, Outputs& outputs);
-
-// The same for many cases; on a device they travel together: one copy each way and one synchronization a run. Where a
-// candidate takes the device down, DeviceError, and nothing is known of any of them.
-std::vector<Report> check_batch(std::span<const Case> cases, const Candidate& candidate, Bench& bench);
 
 }  // namespace twincheck

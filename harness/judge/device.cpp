@@ -17,10 +17,28 @@ constexpr unsigned kNonBlocking = 1;
 constexpr int kCaptureOfThisThread = 1;
 constexpr int kNotReady = 600;
 
+// Physical memory of a device, and who may use it; the layout of both runtimes.
+struct Location {
+  int kind = 1;  // a device
+  int index = 0;
+};
+struct Physical {
+  int kind = 1;  // pinned
+  int handle_kind = 0;
+  Location location;
+  void* unused = nullptr;
+  unsigned char flags[8] = {};
+};
+struct Access {
+  Location location;
+  int flags = 3;  // to read and write
+};
+
 // What the two runtimes call alike but not by the same name or number.
 struct Words {
   std::array<const char*, 4> libraries;
   const char *malloc, *free, *host_malloc, *host_free, *memory_info, *total_memory, *device_name, *device_attribute;
+  const char *granularity, *reserve, *create, *map, *set_access;
   const char *upload, *download, *copy, *fill;
   const char *stream_create, *stream_destroy, *stream_synchronize, *stream_wait;
   const char *event_create, *event_destroy, *event_record, *event_query, *event_synchronize, *event_elapsed;
@@ -39,6 +57,11 @@ constexpr Words kHipWords{
     .total_memory = "hipDeviceTotalMem",
     .device_name = "hipDeviceGetName",
     .device_attribute = "hipDeviceGetAttribute",
+    .granularity = "hipMemGetAllocationGranularity",
+    .reserve = "hipMemAddressReserve",
+    .create = "hipMemCreate",
+    .map = "hipMemMap",
+    .set_access = "hipMemSetAccess",
     .upload = "hipMemcpyHtoDAsync",
     .download = "hipMemcpyDtoHAsync",
     .copy = "hipMemcpyDtoDAsync",
@@ -78,6 +101,11 @@ constexpr Words kCudaWords{
     .total_memory = "cuDeviceTotalMem_v2",
     .device_name = "cuDeviceGetName",
     .device_attribute = "cuDeviceGetAttribute",
+    .granularity = "cuMemGetAllocationGranularity",
+    .reserve = "cuMemAddressReserve",
+    .create = "cuMemCreate",
+    .map = "cuMemMap",
+    .set_access = "cuMemSetAccess",
     .upload = "cuMemcpyHtoDAsync_v2",
     .download = "cuMemcpyDtoHAsync_v2",
     .copy = "cuMemcpyDtoDAsync_v2",
@@ -143,6 +171,11 @@ class RuntimeDevice : public Device {
     total_memory_.find(library_, words.total_memory);
     device_name_.find(library_, words.device_name);
     device_attribute_.find(library_, words.device_attribute);
+    granularity_.find(library_, words.granularity);
+    reserve_.find(library_, words.reserve);
+    create_.find(library_, words.create);
+    map_.find(library_, words.map);
+    set_access_.find(library_, words.set_access);
     upload_.find(library_, words.upload);
     download_.find(library_, words.download);
     copy_.find(library_, words.copy);
@@ -201,6 +234,27 @@ class RuntimeDevice : public Device {
     return nullptr;
   }
   void release_host(void* p) override { require(host_free_, p); }
+
+  std::size_t page_bytes() override {
+    const Physical physical{.location = {.index = device_}};
+    std::size_t bytes = 0;
+    const bool has_all = granularity_.call != nullptr && reserve_.call != nullptr && create_.call != nullptr &&
+                         map_.call != nullptr && set_access_.call != nullptr;
+    return has_all && succeeds(granularity_, &bytes, &physical, 0) ? bytes : 0;
+  }
+  void* reserve(std::size_t bytes) override {
+    Address p = 0;
+    return succeeds(reserve_, &p, bytes, std::size_t{0}, Address{0}, 0ULL) ? reinterpret_cast<void*>(p) : nullptr;
+  }
+  bool back(void* page) override {
+    const std::size_t bytes = page_bytes();
+    const Physical physical{.location = {.index = device_}};
+    const Access access{.location = {.index = device_}};
+    unsigned long long handle = 0;
+    return succeeds(create_, &handle, bytes, &physical, 0ULL) &&
+           succeeds(map_, address(page), bytes, std::size_t{0}, handle, 0ULL) &&
+           succeeds(set_access_, address(page), bytes, &access, std::size_t{1});
+  }
 
   void upload(void* device, const void* host, std::size_t bytes, void* stream) override {
     require(upload_, address(device), host, bytes, or_own(stream));
@@ -287,6 +341,12 @@ class RuntimeDevice : public Device {
     if (function.call == nullptr) throw DeviceError(fmt::format("the runtime has no {}", function.name));
     return function.call(arguments...);
   }
+  template <typename... A, typename... B>
+  bool succeeds(const Function<A...>& function, B... arguments) {
+    if (attempt(function, arguments...) == 0) return true;
+    forget_error();
+    return false;
+  }
   [[noreturn]] void refuse(const char* call, int error) const {
     throw DeviceError(fmt::format("{}: {}", call, error_name(error)));
   }
@@ -309,6 +369,11 @@ class RuntimeDevice : public Device {
   Function<std::size_t*, int> total_memory_;
   Function<char*, int, int> device_name_;
   Function<int*, int, int> device_attribute_;
+  Function<std::size_t*, const Physical*, int> granularity_;
+  Function<Address*, std::size_t, std::size_t, Address, unsigned long long> reserve_;
+  Function<unsigned long long*, std::size_t, const Physical*, unsigned long long> create_;
+  Function<Address, std::size_t, std::size_t, unsigned long long, unsigned long long> map_;
+  Function<Address, std::size_t, const Access*, std::size_t> set_access_;
   Function<Address, const void*, std::size_t, void*> upload_;
   Function<void*, Address, std::size_t, void*> download_;
   Function<Address, Address, std::size_t, void*> copy_;

@@ -45,6 +45,11 @@ class Device {
   virtual void* allocate_host(std::size_t bytes) = 0;  // pinned; null where there is not that much
   virtual void release_host(void* p) = 0;
 
+  // Addresses without memory, to which memory is given page by page; neither is given back before the process ends.
+  virtual std::size_t page_bytes() = 0;               // 0 where the runtime has no such thing
+  virtual void* reserve(std::size_t bytes) = 0;       // null where there are not that many addresses
+  virtual bool back(void* page) = 0;                  // false where there is no memory for it
+
   // Enqueued on a stream; where `to` or `from` is on the host it is pinned memory, or the call may wait.
   virtual void upload(void* device, const void* host, std::size_t bytes, void* stream = nullptr) = 0;
   virtual void download(void* host, const void* device, std::size_t bytes, void* stream = nullptr) = 0;

@@ -39,7 +39,7 @@ TEST_F(OnFakeDriver, PropertiesThatTheDriverDoesNotKnowAreZero) {
   EXPECT_EQ(p.wave, 32);
   EXPECT_EQ(p.multiprocessors, 1);
   EXPECT_EQ(p.l2_bytes, 0);
-  EXPECT_EQ(p.memory_bytes, device->free_bytes());
+  EXPECT_EQ(p.memory_bytes, device->free_bytes() + kBytes);
 }
 
 TEST_F(OnFakeDriver, FillsAndCopies) {
@@ -58,7 +58,9 @@ TEST_F(OnFakeDriver, AGraphRunsWhenItIsLaunchedAndOnWhatIsThereThen) {
   void* const graph = device->end_capture(stream);
   EXPECT_EQ(at(0), 1) << "captured, not run";
   device->fill(memory, 2, 32);
+  device->synchronize();
   device->launch_graph(graph, stream);
+  device->synchronize(stream);
   EXPECT_EQ(at(32), 2);
   EXPECT_EQ(at(0), 9);
   device->destroy_graph(graph);
