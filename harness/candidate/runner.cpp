@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <new>
 #include <optional>
+#include <thread>
 
 #include "harness/candidate/manners.h"
 #include "harness/report/bytes.h"
@@ -25,6 +27,8 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 constexpr uint64_t kPiece = 32;         // items a worker takes at once where the plan has no opinion
 constexpr std::size_t kRecords = 8;     // failures on their way to the parent
 constexpr std::size_t kKeys = 256;      // kinds of failures a slot tells apart
+constexpr std::size_t kFirstBatch = 256;
+constexpr double kBatchSeconds = 0.1;  // what a batch should take: progress shows, and little is lost with it
 constexpr uint64_t kToldOfEach = 2;     // failures of a kind that a slot tells the parent in full
 constexpr std::size_t kPieces = 512;    // of a worker's past
 constexpr std::size_t kPast = 1000;     // items that are run again to find what led to a failure
@@ -45,7 +49,8 @@ struct Slot {
   std::atomic<Phase> phase;
   std::atomic<uint64_t> first, count;   // the items in hand, published before the call
   std::atomic<uint64_t> next, end;      // what is left of the piece
-  std::atomic<uint64_t> careful_until;  // items below this are judged one by one
+  std::atomic<uint64_t> careful_until;  // items below this are judged in batches of careful_batch
+  std::atomic<uint64_t> careful_batch;
   std::atomic<uint64_t> done;
   std::atomic<uint64_t> written, read;  // records
   double isolation_seconds;
@@ -101,19 +106,20 @@ class Work {
     if (slot_.next < slot_.end) remember({slot_.next, slot_.end});
     slot_.phase = Phase::kReady;
     std::vector<Item> items;
+    std::size_t batch = std::min(std::max<std::size_t>(options_.batch, 1), kFirstBatch);
     while (common_.stop == 0 && take_piece()) {
       const uint64_t first = slot_.next;
-      uint64_t count = std::min<uint64_t>(slot_.end - first, std::max<std::size_t>(options_.batch, 1));
-      if (first < slot_.careful_until) count = 1;
+      uint64_t count = std::min<uint64_t>(slot_.end - first, batch);
+      if (first < slot_.careful_until) count = std::min<uint64_t>(slot_.careful_batch, slot_.careful_until - first);
       begin(first, count);
-      items.clear();
-      for (uint64_t i = 0; i < count; ++i) items.push_back(plan_.item(first + i));
+      const Clock::time_point started = Clock::now();
+      make_items(first, count, items);
       std::vector<Report> reports;
       bool leave = false;
       try {
         reports = judge(items);
       } catch (const std::exception& e) {
-        if (count > 1) return;  // they are run again one by one
+        if (count > 1) return;  // they are run again in smaller batches
         reports = {crashed(fmt::format("exception: {}", e.what()))};
         leave = true;
       }
@@ -122,10 +128,14 @@ class Work {
         if (!is_bad(reports.at(0).verdict)) reports = {crashed(complaint)};
         leave = true;
       }
+      count_items(items, reports);
       for (uint64_t i = 0; i < count; ++i) finish(first + i, items[i], reports.at(i));
       slot_.done.fetch_add(count, std::memory_order_relaxed);
       slot_.phase.store(Phase::kReady, std::memory_order_release);
       if (leave) return;
+      const double took = seconds_since(started);
+      if (took < kBatchSeconds / 2 && count == batch) batch = std::min(2 * batch, std::max<std::size_t>(options_.batch, 1));
+      if (took > 2 * kBatchSeconds) batch = std::max<std::size_t>(batch / 2, 1);
     }
     slot_.phase = Phase::kFinished;
   }
@@ -158,8 +168,41 @@ class Work {
     slot_.phase.store(Phase::kInCall, std::memory_order_release);
   }
 
+  // Calls part(thread, first, last) for parts of [0, n), on as many threads as are worth it.
+  template <typename Part>
+  void in_parts(std::size_t n, Part part) {
+    constexpr std::size_t kWorthAThread = 64;
+    const std::size_t threads = std::min<std::size_t>(static_cast<std::size_t>(std::max(1, options_.threads)),
+                                                      std::max<std::size_t>(n / kWorthAThread, 1));
+    std::vector<std::thread> others;
+    for (std::size_t t = 1; t < threads; ++t) others.emplace_back(part, t, n * t / threads, n * (t + 1) / threads);
+    part(std::size_t{0}, std::size_t{0}, n / threads);
+    for (std::thread& other : others) other.join();
+  }
+
+  void make_items(uint64_t first, uint64_t count, std::vector<Item>& items) {
+    items.resize(count);
+    in_parts(count, [&](std::size_t, std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) items[i] = plan_.item(first + i);
+    });
+  }
+
+  void count_items(const std::vector<Item>& items, const std::vector<Report>& reports) {
+    if (!options_.count) return;
+    if (items.size() == 1) {
+      options_.count(items[0], reports.at(0), counters_);
+      return;
+    }
+    std::vector<std::vector<uint64_t>> counters(static_cast<std::size_t>(std::max(1, options_.threads)));
+    in_parts(items.size(), [&](std::size_t thread, std::size_t from, std::size_t to) {
+      counters[thread].resize(counters_.size());
+      for (std::size_t i = from; i < to; ++i) options_.count(items[i], reports.at(i), counters[thread]);
+    });
+    for (const std::vector<uint64_t>& part : counters)
+      for (std::size_t i = 0; i < part.size(); ++i) counters_[i] += part[i];
+  }
+
   void finish(uint64_t index, const Item& item, const Report& report) {
-    if (options_.count) options_.count(item, report, counters_);
     if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) return;
     while (slot_.written - slot_.read >= kRecords) {
       if (common_.stop != 0) return;
@@ -387,13 +430,13 @@ class Run {
       return f.report.verdict == Verdict::kHung && f.item.law == plan_.item(now_first).law;
     });
     if (count > 1) {
-      careful(slot, now_first, count);
+      careful(slot, now_first, count, 1);  // each batch that hangs costs its time
     } else if (w.second_try != now_first && !known && !result_.stopped) {
       w.second_try = now_first;
       w.done_at_hang = now_done;
       w.past_at_hang = past_of(slot, now_first);
       w.starved = starved;
-      careful(slot, now_first, 1);
+      careful(slot, now_first, 1, 1);
     } else {
       const double timeout = options_.limits.timeout;
       const bool twice = w.second_try == now_first;
@@ -413,17 +456,21 @@ class Run {
     failed(w, index, report, "", /*counted=*/true);
   }
 
-  void careful(Slot& slot, uint64_t first, uint64_t count) {
+  // Has `count` items judged again, in batches of `batch`.
+  void careful(Slot& slot, uint64_t first, uint64_t count, uint64_t batch) {
     slot.next = first;
     slot.end = std::max<uint64_t>(slot.end, first + count);
-    slot.careful_until = first + count;
+    slot.careful_until = std::max<uint64_t>(slot.careful_until, first + count);
+    slot.careful_batch = batch;
   }
 
   // The worker died with items in hand.
   void lost(WorkerState& w, const Report& report, const std::string& output) {
     const uint64_t first = w.slot->first, count = w.slot->count;
     if (count > 1) {
-      careful(*w.slot, first, count);
+      // In steps: a start costs about as much as some hundred items.
+      constexpr uint64_t kFew = 64;
+      careful(*w.slot, first, count, count <= kFew ? 1 : static_cast<uint64_t>(std::sqrt(static_cast<double>(count))));
     } else {
       failed(w, first, report, output, /*counted=*/false);
     }

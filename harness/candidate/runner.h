@@ -47,7 +47,8 @@ struct RunOptions {
   Limits limits;
   double seconds = 0;     // the time after which no new item is begun; 0: none
   int max_failures = 10;  // distinct ones, after which the run stops; hangs count one each
-  std::size_t batch = 1;  // items a judge is given at once
+  std::size_t batch = 1;  // items a judge is given at once, at most; fewer where they take long
+  int threads = 1;        // of a worker, that make a batch's items and count them: plan.item and `count` are called on each
   std::size_t counters = 0;
   Count count;
   std::function<void(const Failure&)> on_failure;  // as soon as it is known; in order of discovery

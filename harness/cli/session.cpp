@@ -27,6 +27,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a shell's argument ends at 128 KiB
 constexpr uint64_t kGateSeed = 0x7c1;
+constexpr std::size_t kDeviceBatch = std::size_t{1} << 14;  // cases on their way at most
 
 std::string hex_hash(std::string_view text) {
   const uint64_t h = hash_of(text);
@@ -145,21 +146,21 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
   const std::string path = participant.info.path;
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
-  return [path, bench_bytes, device = options.device]() -> Judge {
+  return [path, bench_bytes, device = options.device, threads = options.jobs]() -> Judge {
     struct State {
       Candidate candidate;
       Bench bench;
     };
     Candidate candidate = load_candidate(path);
-    Bench bench(candidate.memory, bench_bytes, device);
+    Bench bench(candidate.memory, bench_bytes, device, threads);
     auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
     return [state](std::span<const Item> items) {
       std::vector<Report> reports(items.size());
       const double begin = now();
-      state->bench.for_each(items.size(), [&](std::size_t i, Bench& bench) {
+      state->bench.for_each(items.size(), [&](std::size_t i, Bench& own) {
         const Law* law = find_law(items[i].law);
-        reports[i] = law == nullptr ? check(items[i].c, state->candidate, bench)
-                                    : run_law(*law, items[i].c, state->candidate, bench);
+        reports[i] = law == nullptr ? check(items[i].c, state->candidate, own)
+                                    : run_law(*law, items[i].c, state->candidate, own);
       });
       // Of cases that ran side by side there is no other time than their share.
       for (Report& report : reports) report.seconds = (now() - begin) / static_cast<double>(items.size());
@@ -267,7 +268,12 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   run_options.seconds = seconds;
   run_options.max_failures = options_.max_failures - static_cast<int>(result.failures.size());
   if (run_options.max_failures < 1 || result.stopped) return false;
-  run_options.batch = participant.info.memory == MemoryKind::kHost ? 1 : 512;
+  if (participant.info.memory != MemoryKind::kHost) {
+    // One process has the device, on as many threads: contexts of several processes take turns.
+    run_options.jobs = 1;
+    run_options.threads = options_.jobs;
+    run_options.batch = kDeviceBatch;
+  }
   run_options.counters = counter_count(with_classes);
   run_options.count = [with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
     count_item(item, report, with_classes, counters);

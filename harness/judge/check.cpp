@@ -13,8 +13,6 @@
 namespace twincheck {
 namespace {
 
-// Threads of for_each() a core: while one waits for the device, another has something to paint or to inspect.
-constexpr std::size_t kLanesPerCore = 2;
 // Consecutive jobs of one bench, in order; a source of cases may count on eight that follow each other.
 constexpr std::size_t kGroup = 8;
 
@@ -30,11 +28,13 @@ struct Bench::State {
   Lane* lane = nullptr;
   std::size_t slot = 0;
   uint64_t max_bytes = 0;
+  std::size_t threads = 1;
 };
 
 Bench::Bench(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Bench::Bench(MemoryKind kind, uint64_t max_bytes, int device) : state_(std::make_unique<State>()) {
+Bench::Bench(MemoryKind kind, uint64_t max_bytes, int device, int threads) : state_(std::make_unique<State>()) {
   state_->max_bytes = max_bytes;
+  state_->threads = static_cast<std::size_t>(std::max(1, threads));
   if (kind == MemoryKind::kHost) {
     state_->memory = std::make_unique<HostMemory>();
     state_->proceeding = std::make_unique<Proceeding>(*state_->memory);
@@ -122,8 +122,7 @@ void Bench::for_each(std::size_t n, const std::function<void(std::size_t, Bench&
     for (std::size_t i = 0; i < n; ++i) job(i, *this);
     return;
   }
-  const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
-  const std::size_t lanes = std::min(kLanesPerCore * cores, (n + kGroup - 1) / kGroup);
+  const std::size_t lanes = std::min(state.threads, (n + kGroup - 1) / kGroup);
   while (state.lanes.size() < lanes)
     state.lanes.push_back(std::make_unique<Lane>(*state.road, state.lanes.size(), state.max_bytes));
   Crew crew(n, job);

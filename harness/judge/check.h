@@ -50,9 +50,10 @@ struct Outputs {
 // caches by pointer meets other contents there). Not for use by two threads at once.
 class Bench {
  public:
-  // max_bytes: cases whose buffers take more together are kTooLarge. device: of the kinds that have devices; DeviceError
-  // where it cannot be opened.
-  explicit Bench(MemoryKind kind = MemoryKind::kHost, uint64_t max_bytes = uint64_t{4} << 30, int device = 0);
+  // max_bytes: cases whose buffers take more together are kTooLarge. device, threads: of the kinds that have devices, which
+  // one, and how many for_each() uses; DeviceError where it cannot be opened.
+  explicit Bench(MemoryKind kind = MemoryKind::kHost, uint64_t max_bytes = uint64_t{4} << 30, int device = 0,
+                 int threads = 1);
   ~Bench();
   Bench(Bench&&) noexcept;
 

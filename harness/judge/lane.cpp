@@ -68,10 +68,7 @@ Report Lane::judge_large(const Case& c, const Candidate& candidate, Outputs* out
   for (int run = 0; run < kRuns && !large_.over(); ++run) {
     large_.before(run);
     large_memory_.upload(stream_);
-    {
-      const std::lock_guard lock(road_.calling);
-      large_.call(candidate, stream_);
-    }
+    large_.call(candidate, stream_);
     large_memory_.download(stream_);
     road_.device->synchronize(stream_);
     large_.after(run, candidate);
@@ -88,12 +85,9 @@ void Lane::travel() {
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (slots_[i]->waits_for != nullptr) end = i + 1;
   arena_.upload(end * SlotMemory::kBytes, stream_);
-  {
-    const std::lock_guard lock(road_.calling);
-    for (std::size_t i = 0; i < end; ++i)
-      if (const Candidate* candidate = std::exchange(slots_[i]->waits_for, nullptr); candidate != nullptr)
-        slots_[i]->proceeding.call(*candidate, stream_);
-  }
+  for (std::size_t i = 0; i < end; ++i)
+    if (const Candidate* candidate = std::exchange(slots_[i]->waits_for, nullptr); candidate != nullptr)
+      slots_[i]->proceeding.call(*candidate, stream_);
   arena_.download(end * SlotMemory::kBytes, stream_);
   road_.device->synchronize(stream_);
 }

@@ -26,8 +26,7 @@ struct Road {
 
   std::unique_ptr<Device> device;
   FarRange far_range;
-  std::mutex calling;  // of the candidate: a launch holds a lock of the runtime's anyway
-  std::mutex own;      // device memory of a case's own
+  std::mutex own;  // device memory of a case's own
 };
 
 class Lane {
