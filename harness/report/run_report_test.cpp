@@ -100,7 +100,7 @@ RunReport red() {
   run.failures = {failure("equals_reference", Verdict::kFailed, "appended_weights"),
                   failure("rows_permute", Verdict::kCrashed, "no_crash")};
   run.complaints = {{"generators", kNasty, "properties/rows_permute.cpp"}};
-  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, false, false, false, {65000, 536}, 1, 7}};
+  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, 0, false, false, false, {65000, 536}, 1, 7}};
   run.golden = {{"corpus/golden/append.jsonl", 10, 100, 100, 1, 0}};
   run.kills.run = true;
   run.kills.idle_laws = {"rows_permute"};
