@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <optional>
 
+#include "reference/double_sigmoid.h"
 #include "reference/real.h"
 #include "reference/rounding.h"
 
@@ -14,13 +14,7 @@ namespace {
 
 thread_local uint64_t fallbacks = 0;
 
-// v = y + side * (|y| * r(x) + a): the ends of the interval, and y itself.
-using Side = int;
-constexpr Side kLow = -1, kMiddle = 0, kHigh = 1;
-
-constexpr double kUnit = 0x1p-24;  // of f32
 constexpr double kLargestF32 = 0x1.fffffep127;
-double absolute_tolerance(double scale) { return 0x1p-126 * std::max(1.0, scale); }
 
 // Magnitudes of the ends to the interval that they bound.
 Weight interval(Weight::Kind kind, const Format& f, float scale, uint32_t low, uint32_t high) {
@@ -40,26 +34,12 @@ Weight any_sigmoid_or_nan(const Format& f, float scale) {
 
 double sigmoid_times(double scale, double x) { return scale / (1 + std::exp(-x)); }
 
-// The end of the interval at x, rounded, where double can tell. y = sigmoid_times(scale, x), scale > 0.
-template <Side side, const Format& f>
-inline std::optional<uint32_t> double_end(double x, double y, double scale) {
-  constexpr double kError = 0x1p-49;       // relative to y + a; docs/oracle.md proves 12 * 2^-53
-  constexpr double kUnderflow = 0x1p-800;  // where exp overflows or the quotient is subnormal
-  const double r = 0x1p-21 + std::min(150.0, std::max(0.0, -x)) * kUnit;
-  const double a = side == kMiddle ? 0 : absolute_tolerance(scale);
-  const double v = y + side * (y * r + a);
-  const double error = (y + a) * kError + kUnderflow;
-  const uint32_t below = round(f, std::max(0.0, v - error));
-  const uint32_t above = round(f, std::max(0.0, v + error));
-  return below == above ? std::optional(below) : std::nullopt;
-}
-
-// The same where x is only known to lie in [x_low, x_high]: the end grows with x.
-template <Side side, const Format& f>
-std::optional<uint32_t> double_end_between(double x_low, double x_high, double scale) {
-  const std::optional<uint32_t> low = double_end<side, f>(x_low, sigmoid_times(scale, x_low), scale);
-  const std::optional<uint32_t> high = double_end<side, f>(x_high, sigmoid_times(scale, x_high), scale);
-  return low == high ? low : std::nullopt;
+// The end where x is only known to lie in [x_low, x_high]: it grows with x.
+template <Side side, Format f>
+End double_end_between(double x_low, double x_high, double scale) {
+  const End low = double_end<side, f>(x_low, sigmoid_times(scale, x_low), scale);
+  const End high = double_end<side, f>(x_high, sigmoid_times(scale, x_high), scale);
+  return {low.known && high.known && low.bits == high.bits, low.bits};
 }
 
 }  // namespace
@@ -168,14 +148,14 @@ Weight gate_interval(std::span<const double> hidden, std::span<const double> gat
 
 namespace {
 
-template <Side side, const Format& f>
+template <Side side, Format f>
 uint32_t end_at(double logit, double y, double scale) {
-  if (const std::optional<uint32_t> end = double_end<side, f>(logit, y, scale)) return *end;
+  if (const End end = double_end<side, f>(logit, y, scale); end.known) return end.bits;
   ++fallbacks;
   return exact::mpfr_end(side, logit, scale, f);
 }
 
-template <const Format& f>
+template <Format f>
 Weight sigmoid_interval(double logit, float scale) {
   if (std::isnan(logit)) return any_nan(f);
   if (scale == 0) return zero();
@@ -183,7 +163,7 @@ Weight sigmoid_interval(double logit, float scale) {
   return interval(Weight::Kind::kRange, f, scale, end_at<kLow, f>(logit, y, size), end_at<kHigh, f>(logit, y, size));
 }
 
-template <const Format& f>
+template <Format f>
 uint32_t sigmoid_correctly_rounded(double logit, float scale) {
   if (std::isnan(logit)) return quiet_nan(f);
   const uint32_t sign = std::signbit(scale) ? f.sign : 0;
@@ -191,7 +171,7 @@ uint32_t sigmoid_correctly_rounded(double logit, float scale) {
   return size == 0 ? sign : sign | end_at<kMiddle, f>(logit, sigmoid_times(size, logit), size);
 }
 
-template <const Format& f>
+template <Format f>
 Weight gate_interval(std::span<const double> hidden, std::span<const double> gate, float scale, Dtype out) {
   if (hidden.size() >= kUnpromisedHidden) return unpromised(out);
   const auto size = static_cast<Eigen::Index>(hidden.size());
@@ -210,9 +190,9 @@ Weight gate_interval(std::span<const double> hidden, std::span<const double> gat
     const double slack = n * kUnit / (1 - n * kUnit) * sum;
     const double x_low = dot - slack, x_high = dot + slack;
     const double weight = std::fabs(scale);
-    const std::optional<uint32_t> low = double_end_between<kLow, f>(x_low - error, x_low + error, weight);
-    const std::optional<uint32_t> high = double_end_between<kHigh, f>(x_high - error, x_high + error, weight);
-    if (low && high) return interval(Weight::Kind::kRange, f, scale, *low, *high);
+    const End low = double_end_between<kLow, f>(x_low - error, x_low + error, weight);
+    const End high = double_end_between<kHigh, f>(x_high - error, x_high + error, weight);
+    if (low.known && high.known) return interval(Weight::Kind::kRange, f, scale, low.bits, high.bits);
   }
   ++fallbacks;
   return exact::gate_interval(hidden, gate, scale, out);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <unordered_set>
@@ -35,13 +37,10 @@ class Arena {
   std::byte *host_ = nullptr, *on_device_ = nullptr;
 };
 
-// A part of an arena that holds one case at a time. While the operands are small each has a place of its own in it, the same
-// case after case, so that a candidate that caches by pointer meets other contents there.
+// A part of an arena that holds one case at a time.
 class SlotMemory final : public Memory {
  public:
-  static constexpr std::size_t kBytes = std::size_t{64} << 10;
-
-  SlotMemory(std::byte* host, uintptr_t to_device) : host_(host), to_device_(to_device) {}
+  SlotMemory(std::byte* host, std::size_t bytes, uintptr_t to_device) : host_(host), bytes_(bytes), to_device_(to_device) {}
 
   bool place(std::size_t operand, const BufferShape& shape, Buffer& out) override;
   void* place_arguments(const void* source, std::size_t size) override;
@@ -51,65 +50,80 @@ class SlotMemory final : public Memory {
 
  private:
   std::byte* host_;
+  std::size_t bytes_;
   uintptr_t to_device_;
   std::size_t used_ = 0;
   bool full_ = false;
   alignas(8) std::byte arguments_[sizeof(AppendArgs)];
 };
 
-// Addresses for matrices whose rows are far apart: a range for each operand, in which memory is put where rows lie, and stays
-// for the cases that come later. Several threads use it at once, each in a cell of its own of every page; between the pages
-// nothing is accessible.
+// Addresses of a device for matrices whose rows are far apart: a range for each operand, in which memory is put where rows
+// lie, and stays for the cases that come later; between its pages nothing is accessible. For several threads.
 class FarRange {
  public:
-  static constexpr std::size_t kCell = std::size_t{16} << 10;
-  static constexpr std::size_t kCells = 64;
+  static constexpr std::size_t kBytes = std::size_t{64} << 30;  // of an operand
 
   explicit FarRange(Device& device) : device_(device) {}
 
-  // Where a buffer of `operand` with these segments may begin, relative to their mirrors; 0 where there is no room.
-  uintptr_t place(std::size_t operand, std::size_t cell, const BufferShape& shape, const std::vector<Segment>& segments);
+  // Takes stretches (offsets in the range, where they begin and how long they are) of `operand`'s range, until they are
+  // given back. `lane` tells threads apart: theirs lie beside each other. Answers where offset 0 is, or null where there is
+  // no room for them, or no such thing.
+  struct Stretch {
+    std::size_t begin, bytes;
+  };
+  std::byte* take(std::size_t operand, std::size_t lane, const std::vector<Stretch>& stretches);
+  void give_back(const std::byte* base, const std::vector<Stretch>& stretches);
 
  private:
   Device& device_;
   std::mutex mutex_;
-  std::byte* base_[kOperands] = {};
   bool tried_ = false;
+  std::byte* base_[kOperands] = {};
   std::unordered_set<uintptr_t> backed_;  // pages
+  std::map<uintptr_t, uintptr_t> taken_;  // begin and end
 };
 
 // Cases that no slot holds: larger buffers in an arena, far rows in the far range, anything else in device memory of its own.
 class LargeMemory final : public Memory {
  public:
-  // cell: of the far range, of this memory alone. own: held while a case has device memory of its own, which may be most of
-  // what there is.
-  LargeMemory(Device& device, FarRange& far_range, std::size_t cell, std::mutex& own);
+  // lane: of the far range. own: held while a case has device memory of its own, which may be most of what there is.
+  LargeMemory(Device& device, FarRange& far_range, std::size_t lane, std::mutex& own);
   ~LargeMemory() override;
 
   bool place(std::size_t operand, const BufferShape& shape, Buffer& out) override;
   void* place_arguments(const void* source, std::size_t size) override;
   void trim() override;
 
-  // Copies all buffers laid out since the last trim(), enqueued.
+  // Copies all buffers laid out since the last trim(), and waits for the copies back.
   void upload(void* stream);
   void download(void* stream);
 
  private:
-  struct Mirrored {
+  struct Far {  // rows in the far range; they travel through the arena
+    std::vector<Segment> segments;
+    std::vector<FarRange::Stretch> stretches;
+    std::size_t staged = 0;  // where in the arena
+    std::byte* base = nullptr;
+  };
+  struct Own {
     std::vector<Segment> segments;
     uintptr_t to_device;
-    void* own;  // device memory to be released; null in the far range
+    void* memory;
   };
-  bool place_own(const BufferShape& shape, Buffer& out);
+  bool place_far(std::size_t operand, const BufferShape& shape, Buffer& out);
+  bool place_own(std::size_t operand, const BufferShape& shape, Buffer& out);
 
   Device& device_;
   FarRange& far_range_;
-  std::size_t cell_;
-  std::unique_lock<std::mutex> own_;
+  std::size_t lane_;
+  std::unique_lock<std::mutex> own_lock_;
   Arena arena_;
-  std::size_t used_ = 0;
+  std::size_t used_ = 0;                 // by buffers, from the arena's beginning on
+  std::size_t staged_ = 0;               // by far rows, up to its end
+  std::byte* far_mirrors_[kOperands] = {};  // address space; memory as far as it is touched
+  std::vector<Far> far_;
   std::unique_ptr<HostMemory> mirrors_;  // made when first needed
-  std::vector<Mirrored> mirrored_;
+  std::vector<Own> owned_;
   alignas(8) std::byte arguments_[sizeof(AppendArgs)];
 };
 

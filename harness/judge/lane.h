@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "harness/judge/check.h"
@@ -50,21 +49,24 @@ class Lane {
 
  private:
   struct Slot {
-    Slot(std::byte* host, uintptr_t to_device) : memory(host, to_device), proceeding(memory) {}
+    Slot(std::byte* host, std::size_t bytes, uintptr_t to_device) : memory(host, bytes, to_device), proceeding(memory) {}
     SlotMemory memory;
     Proceeding proceeding;
-    std::optional<Fibre> fibre;
     const Candidate* waits_for = nullptr;  // whose call it waits
+    bool taken = false;                    // a wide one: by a fibre
   };
 
+  bool judge_in(Slot& slot, const Case& c, const Candidate& candidate, Outputs* outputs, Report& report);
   Report judge_large(const Case& c, const Candidate& candidate, Outputs* outputs);
+  Slot& take_wide();
   void travel();
 
   Road& road_;
   uint64_t max_bytes_;
   void* stream_;
-  Arena arena_;
-  std::vector<std::unique_ptr<Slot>> slots_;
+  Arena narrow_arena_, wide_arena_;
+  std::vector<std::unique_ptr<Slot>> narrow_, wide_;  // each fibre has a narrow one
+  std::vector<Fibre> fibres_;
   LargeMemory large_memory_;
   Proceeding large_;
 };

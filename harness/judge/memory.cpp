@@ -23,10 +23,6 @@ std::byte* reserve(std::size_t bytes) {
   return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
 }
 
-bool is_sparse(const BufferShape& s) {
-  return s.rows > 1 && s.extent() > kSparseExtent && s.stride > 4 * (s.row + 2 * kPage);
-}
-
 }  // namespace
 
 HostMemory::HostMemory() {
@@ -59,6 +55,10 @@ bool HostMemory::commit(Range& range, std::size_t bytes, bool from_end) {
   if (mprotect(begin, bytes, PROT_READ | PROT_WRITE) != 0) return false;
   range.committed = bytes;
   return true;
+}
+
+bool Memory::is_sparse(const BufferShape& s) {
+  return s.rows > 1 && s.extent() > kSparseExtent && s.stride > 4 * (s.row + 2 * kPage);
 }
 
 uint64_t Memory::resident(const BufferShape& s) {

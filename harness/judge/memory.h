@@ -53,6 +53,8 @@ class Memory {
   // Gives back what large and sparse buffers took. Buffers laid out before are invalid afterwards.
   virtual void trim() = 0;
 
+  // Are the rows so far apart that only what lies next to them gets memory?
+  static bool is_sparse(const BufferShape& shape);
   // The bytes that place() makes resident in this process.
   static uint64_t resident(const BufferShape& shape);
 };
