@@ -28,7 +28,7 @@ constexpr uint64_t kPiece = 32;         // items a worker takes at once where th
 constexpr std::size_t kRecords = 8;     // failures on their way to the parent
 constexpr std::size_t kKeys = 256;      // kinds of failures a slot tells apart
 constexpr std::size_t kFirstBatch = 256;
-constexpr double kBatchSeconds = 0.1;  // what a batch should take: progress shows, and little is lost with it
+constexpr double kBatchSeconds = 0.4;  // what a batch should take: progress shows, and little is lost with it
 constexpr uint64_t kToldOfEach = 2;     // failures of a kind that a slot tells the parent in full
 constexpr std::size_t kPieces = 512;    // of a worker's past
 constexpr std::size_t kPast = 1000;     // items that are run again to find what led to a failure
@@ -134,7 +134,7 @@ class Work {
       slot_.phase.store(Phase::kReady, std::memory_order_release);
       if (leave) return;
       const double took = seconds_since(started);
-      if (took < kBatchSeconds / 2 && count == batch) batch = std::min(2 * batch, std::max<std::size_t>(options_.batch, 1));
+      if (took < kBatchSeconds / 4 && count == batch) batch = std::min(4 * batch, std::max<std::size_t>(options_.batch, 1));
       if (took > 2 * kBatchSeconds) batch = std::max<std::size_t>(batch / 2, 1);
     }
     slot_.phase = Phase::kFinished;

@@ -27,7 +27,7 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a shell's argument ends at 128 KiB
 constexpr uint64_t kGateSeed = 0x7c1;
-constexpr std::size_t kDeviceBatch = std::size_t{1} << 14;  // cases on their way at most
+constexpr std::size_t kDeviceBatch = std::size_t{1} << 16;  // cases on their way at most
 
 std::string hex_hash(std::string_view text) {
   const uint64_t h = hash_of(text);

@@ -5,6 +5,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "harness/judge/lane.h"
@@ -13,7 +14,7 @@
 namespace twincheck {
 namespace {
 
-// Consecutive jobs of one bench, in order; a source of cases may count on eight that follow each other.
+// Consecutive jobs of one bench, in order: a source of cases may have cases follow each other that should meet in one place.
 constexpr std::size_t kGroup = 8;
 
 }  // namespace
@@ -69,7 +70,8 @@ Report judged(const Case& c, const Candidate& candidate, Bench& bench, Outputs* 
 // Runs the groups of jobs that are left, on one lane.
 class Crew {
  public:
-  Crew(std::size_t jobs, const std::function<void(std::size_t, Bench&)>& job) : jobs_(jobs), job_(job) {}
+  Crew(std::size_t jobs, std::size_t lanes, const std::function<void(std::size_t, Bench&)>& job)
+      : jobs_(jobs), fibres_(lanes * Lane::kSlots), job_(job) {}
 
   void work(Lane& lane, uint64_t max_bytes) {
     std::vector<Bench> benches;
@@ -83,9 +85,9 @@ class Crew {
     try {
       lane.device().make_current();
       lane.run([&](std::size_t slot) {
-        const std::size_t first = next_.fetch_add(kGroup);
-        for (std::size_t i = first; i < std::min(first + kGroup, jobs_) && !stop_; ++i) job_(i, benches[slot]);
-        return first + kGroup < jobs_ && !stop_;
+        const auto [first, last] = take_group();
+        for (std::size_t i = first; i < last && !stop_; ++i) job_(i, benches[slot]);
+        return last < jobs_ && !stop_;
       });
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -99,7 +101,16 @@ class Crew {
   }
 
  private:
-  const std::size_t jobs_;
+  // Towards the end one at a time, so that no fibre has eight long ones when the others have none.
+  std::pair<std::size_t, std::size_t> take_group() {
+    std::size_t first = next_, last = 0;
+    do {
+      last = std::min(jobs_, first + (jobs_ - std::min(jobs_, first) > kGroup * fibres_ ? kGroup : 1));
+    } while (!next_.compare_exchange_weak(first, last));
+    return {first, last};
+  }
+
+  const std::size_t jobs_, fibres_;
   const std::function<void(std::size_t, Bench&)>& job_;
   std::atomic<std::size_t> next_ = 0;
   std::atomic<bool> stop_ = false;
@@ -125,7 +136,7 @@ void Bench::for_each(std::size_t n, const std::function<void(std::size_t, Bench&
   const std::size_t lanes = std::min(state.threads, (n + kGroup - 1) / kGroup);
   while (state.lanes.size() < lanes)
     state.lanes.push_back(std::make_unique<Lane>(*state.road, state.lanes.size(), state.max_bytes));
-  Crew crew(n, job);
+  Crew crew(n, lanes, job);
   std::vector<std::thread> others;
   for (std::size_t i = 1; i < lanes; ++i)
     others.emplace_back([&, i] { crew.work(*state.lanes[i], state.max_bytes); });
