@@ -11,6 +11,7 @@
 
 #include "harness/case/classes.h"
 #include "harness/case/enumerate.h"
+#include "harness/cli/device_sweeps.h"
 #include "harness/cli/golden.h"
 #include "harness/cli/kill_matrix.h"
 #include "harness/cli/session.h"
@@ -74,11 +75,25 @@ bool recorded_inputs(Gate& gate, const char* name, std::size_t participant) {
 // The 16-bit sweeps; the 2^32 ones too in the nightly tier.
 bool exhaustive_sweeps(Gate& gate, const char*, std::size_t index) {
   const Participant& participant = gate.session.participants()[index];
-  if (gate.options.tier == "smoke" || participant.info.memory != MemoryKind::kHost) return true;
+  if (gate.options.tier == "smoke") return true;
+  if (participant.info.memory != MemoryKind::kHost) {
+    try {
+      (void)oracle_library(participant.platform);
+    } catch (const LoadError& e) {
+      gate.session.console().line(fmt::format("{} sweeps: not here: {}", participant.info.name, e.what()));
+      return true;
+    }
+  }
   uint64_t values = 0, unsupported = 0;
   for (const Sweep& sweep : sweeps()) {
     if (sweep.from == Dtype::kF32 && gate.options.tier != "nightly") continue;
-    const SweepOutcome outcome = run_sweep(sweep, participant, gate.options, gate.session.console());
+    SweepOutcome outcome;
+    try {
+      outcome = run_sweep(sweep, participant, gate.options, gate.session.console());
+    } catch (const LoadError& e) {
+      gate.session.fail(fmt::format("{}   sweep {}: {}", participant.info.name, sweep.name, e.what()));
+      continue;
+    }
     if (outcome.failed) gate.session.fail(fmt::format("{}   sweep {}", participant.info.name, sweep.name));
     if (outcome.interrupted) return false;
     values += outcome.result.values;

@@ -109,6 +109,8 @@ void add_common(CLI::App& app, Options& o) {
     o.device = number<int>("--device", s, "an index from 0");
     if (o.device < 0) throw CLI::ValidationError(fmt::format("--device: found '{}', expected an index from 0", s));
   });
+  add("--oracle-samples", "N", "sweeps on a GPU: f32 inputs by which its oracle is held against the CPU's (65536)",
+      [&o](const std::string& s) { o.oracle_samples = number<uint64_t>("--oracle-samples", s, "a count"); });
   app.add_option("--report", o.report, "folder for report files")->type_name("DIR");
   app.add_flag("--quiet", o.quiet, "failures and the verdict only");
   app.add_flag("--no-color", o.no_color, "no colours (as NO_COLOR does)");

@@ -30,6 +30,7 @@ struct Options {
   std::string mutants;                        // folder; empty: ../lib/mutants from the executable
   int jobs = 1;                               // worker processes
   int device = 0;                             // index of the GPU
+  uint64_t oracle_samples = 1 << 16;          // of f32, by which the oracle on a device is held against the CPU's
   int max_failures = 10;                      // distinct ones, after which a candidate's run stops
   bool quiet = false, no_color = false;
   bool classes = false;

@@ -6,9 +6,11 @@
 #include <memory>
 
 #include "harness/candidate/process.h"
+#include "harness/cli/device_sweeps.h"
 #include "harness/cli/record.h"
 #include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
+#include "harness/judge/device_sweep.h"
 
 namespace twincheck {
 namespace {
@@ -51,6 +53,26 @@ void tell_smaller(const Failure& failure, const Participant& participant, const 
   recorded.saved = path;
 }
 
+MakeJudge judge_here(const Sweep& sweep, const Participant& participant, const Options& options, ResultOf result_of) {
+  return [&sweep, &options, result_of, path = participant.info.path]() -> Judge {
+    struct State {
+      Candidate candidate;
+      Bench bench;
+      SweepBench sweep;
+    };
+    auto state =
+        std::make_shared<State>(State{load_candidate(path), Bench(MemoryKind::kHost, options.memory_limit / 2), {}});
+    return [&sweep, result_of, state](std::span<const Item> items) {
+      std::vector<Report> reports;
+      for (const Item& item : items) {
+        const Sweep::Piece p = sweep_piece_of(item);
+        reports.push_back(state->sweep.run(sweep, p, state->candidate, state->bench, result_of(p)));
+      }
+      return reports;
+    };
+  };
+}
+
 }  // namespace
 
 SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console) {
@@ -58,6 +80,8 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   const auto piece = [&](uint64_t i) { return sweep.piece(i * options.shards + options.shard); };
   outcome.pieces = sweep.pieces() / options.shards + (options.shard < sweep.pieces() % options.shards ? 1 : 0);
   if (outcome.pieces == 0) return outcome;
+  const bool on_device = participant.info.memory != MemoryKind::kHost;
+  if (on_device) console.line(prove_oracle(sweep, participant, options));
   Plan plan;
   plan.size = outcome.pieces;
   plan.item = [&](uint64_t i) { return Item{.law = "equals_reference", .c = sweep_case(sweep, piece(i))}; };
@@ -68,29 +92,17 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
 
   SharedMemory memory(outcome.pieces * sizeof(SweepResult));
   auto* const results = reinterpret_cast<SweepResult*>(memory.data());  // of each piece; a piece tried again starts over
-  const MakeJudge make_judge = [&, path = participant.info.path]() -> Judge {
-    struct State {
-      Candidate candidate;
-      Bench bench;
-      SweepBench sweep;
-    };
-    auto state =
-        std::make_shared<State>(State{load_candidate(path), Bench(MemoryKind::kHost, options.memory_limit / 2), {}});
-    return [&, state](std::span<const Item> items) {
-      std::vector<Report> reports;
-      for (const Item& item : items) {
-        const Sweep::Piece p{item.c.seed / kSweepChunk, item.c.of(Operand::kShared).offset != 0};
-        SweepResult& result = results[(sweep.index_of(p) - options.shard) / options.shards];
-        result = {};
-        reports.push_back(state->sweep.run(sweep, p, state->candidate, state->bench, result));
-      }
-      return reports;
-    };
+  const auto result_of = [&](Sweep::Piece p) -> SweepResult& {
+    SweepResult& result = results[(sweep.index_of(p) - options.shard) / options.shards];
+    return result = {};
   };
+  const MakeJudge make_judge = on_device ? sweep_judge_on_device(sweep, participant, options, result_of)
+                                         : judge_here(sweep, participant, options, result_of);
 
   const std::string label = fmt::format("{} {}", participant.info.name, sweep.name);
   RunOptions run_options;
-  run_options.jobs = options.jobs;
+  run_options.jobs = on_device ? 1 : options.jobs;
+  run_options.batch = on_device ? DeviceSweepBench::kPieces : 1;
   run_options.limits = limits_of(options);
   run_options.max_failures = options.max_failures;
   run_options.counters = 1;
@@ -159,9 +171,6 @@ int sweep(const Options& options) {
   const std::vector<Participant> participants = choose_candidates(options, console);
   bool bad = false, idle = participants.empty();
   for (const Participant& participant : participants) {
-    if (participant.info.memory != MemoryKind::kHost)
-      throw UsageError(fmt::format("sweep: {} is in {} memory, and sweeps run on host memory", participant.info.name,
-                                   name(participant.info.memory)));
     uint64_t values = 0, pieces = 0;
     CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
     const auto is = [&recorded](const char* verdict, const std::string& sentence) {

@@ -15,7 +15,8 @@ struct SweepOutcome {
   bool failed = false, interrupted = false, unsupported = false;
 };
 
-// Runs this shard of a sweep against one candidate; prints progress, failures and one line of what came of it.
+// Runs this shard of a sweep against one candidate; prints progress, failures and one line of what came of it. LoadError
+// where its memory is a device's and the oracle for that cannot be used.
 SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console);
 
 }  // namespace twincheck

@@ -175,6 +175,46 @@ void sweep_compare(const Sweep& sweep, uint64_t first, std::size_t count, const 
   result.add(found);
 }
 
+AppendArgs sweep_arguments(const Case& c, void* inputs, void* ids, void* weights) {
+  const auto to = static_cast<int32_t>(c.weights_dtype), from = static_cast<int32_t>(c.shared_dtype);
+  AppendArgs args{};
+  args.size = sizeof args;
+  args.source = c.source;
+  args.num_shared = c.shared;
+  args.scale = 1.0f;
+  args.topk_ids = {ids, c.tokens, 0, 0, TWINCHECK_I32, 0};
+  args.topk_weights = {weights, c.tokens, 0, 0, to, 0};
+  args.shared = {inputs, c.tokens, kShared, kShared, from, 0};
+  args.out_ids = {ids, c.tokens, kShared, kShared, TWINCHECK_I32, 0};
+  args.out_weights = {weights, c.tokens, kShared, kShared, to, 0};
+  return args;
+}
+
+Report sweep_report(const Sweep& sweep, Sweep::Piece piece, int32_t status, const SweepResult& found,
+                    const Candidate& candidate, Bench& bench, int& wrong_pieces) {
+  Report report;
+  if (status == TWINCHECK_OK) {
+    report.weights_compared = static_cast<int64_t>(found.values);
+    if (found.wrong == 0) return report;
+    constexpr int kChecked = 4;
+    if (++wrong_pieces > kChecked) {
+      report.verdict = Verdict::kFailed;
+      report.law = promise::kAppendedWeights;
+      report.detail = fmt::format("{} of {} weights, the first from {:#x}", found.wrong, found.values, found.wrong_at);
+      return report;
+    }
+  }
+  report = check(sweep_case(sweep, piece), candidate, bench);
+  if (report.verdict == Verdict::kPassed) {
+    report.verdict = Verdict::kFlaky;
+    report.law = promise::kAppendedWeights;
+    report.detail = status == TWINCHECK_OK ? "a value was wrong in the sweep and right when it was tried again"
+                                           : fmt::format("status {} in the sweep, and right when it was tried again",
+                                                         name(static_cast<Status>(status)));
+  }
+  return report;
+}
+
 Report SweepBench::run(const Sweep& sweep, Sweep::Piece piece, const Candidate& candidate, Bench& bench,
                        SweepResult& result) {
   const Case c = sweep_case(sweep, piece);
@@ -185,47 +225,18 @@ Report SweepBench::run(const Sweep& sweep, Sweep::Piece piece, const Candidate& 
   std::byte* out = first_element(weights_, n, out_bytes, piece.scalar);
   fill(c, Operand::kShared, 0, c.tokens, in);
   std::memset(out, 0xa5, n * out_bytes);
-
-  const auto to_dtype = static_cast<int32_t>(sweep.to), from_dtype = static_cast<int32_t>(sweep.from);
-  AppendArgs args{};
-  args.size = sizeof args;
-  args.source = c.source;
-  args.num_shared = c.shared;
-  args.scale = 1.0f;
-  args.topk_ids = {ids, c.tokens, 0, 0, TWINCHECK_I32, 0};
-  args.topk_weights = {out, c.tokens, 0, 0, to_dtype, 0};
-  args.shared = {in, c.tokens, kShared, kShared, from_dtype, 0};
-  args.out_ids = {ids, c.tokens, kShared, kShared, TWINCHECK_I32, 0};
-  args.out_weights = {out, c.tokens, kShared, kShared, to_dtype, 0};
+  const AppendArgs args = sweep_arguments(c, in, ids, out);
   const int32_t status = candidate.append(&args);
 
-  Report report;
+  SweepResult found;
   if (status == TWINCHECK_OK) {
     const uint64_t first = piece.chunk * kSweepChunk;
     expected_.resize(n * out_bytes);
     sweep_expected(sweep, first, n, expected_.data());
-    SweepResult found;
     sweep_compare(sweep, first, n, expected_.data(), out, found);
     result.add(found);
-    report.weights_compared = static_cast<int64_t>(n);
-    if (found.wrong == 0) return report;
-    constexpr int kChecked = 4;
-    if (++wrong_pieces_ > kChecked) {
-      report.verdict = Verdict::kFailed;
-      report.law = promise::kAppendedWeights;
-      report.detail = fmt::format("{} of {} weights, the first from {:#x}", found.wrong, n, found.wrong_at);
-      return report;
-    }
   }
-  report = check(c, candidate, bench);
-  if (report.verdict == Verdict::kPassed) {
-    report.verdict = Verdict::kFlaky;
-    report.law = promise::kAppendedWeights;
-    report.detail = status == TWINCHECK_OK ? "a value was wrong in the sweep and right when it was tried again"
-                                           : fmt::format("status {} in the sweep, and right when it was tried again",
-                                                         name(static_cast<Status>(status)));
-  }
-  return report;
+  return sweep_report(sweep, piece, status, found, candidate, bench, wrong_pieces_);
 }
 
 }  // namespace twincheck

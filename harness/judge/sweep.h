@@ -79,11 +79,19 @@ void sweep_expected(const Sweep& sweep, uint64_t first, std::size_t count, void*
 void sweep_compare(const Sweep& sweep, uint64_t first, std::size_t count, const void* expected, const void* got,
                    SweepResult& result);
 
+// What to call a candidate with for a piece's case: each pointer is where a tight buffer begins. Nothing is routed.
+AppendArgs sweep_arguments(const Case& c, void* inputs, void* ids, void* weights);
+
+// The verdict on a piece of which `found` is all that was compared, after a call that answered `status`: kPassed; or what
+// check() says of the piece's case. A wrong piece is as slow to check as a hundred are to compare, so after the first few of
+// `wrong_pieces`, which are counted here, it fails as appended_weights without.
+Report sweep_report(const Sweep& sweep, Sweep::Piece piece, int32_t status, const SweepResult& found,
+                    const Candidate& candidate, Bench& bench, int& wrong_pieces);
+
 // Runs pieces and judges them; holds the buffers. For host memory.
 class SweepBench {
  public:
-  // kPassed; or what check() says of the piece's case. A wrong piece is as slow to check as a hundred are to compare, so
-  // after the first few of a bench it fails as appended_weights without. What was compared is added to `result` in any case.
+  // sweep_report()'s verdict. What was compared is added to `result` in any case.
   Report run(const Sweep& sweep, Sweep::Piece piece, const Candidate& candidate, Bench& bench, SweepResult& result);
 
  private:

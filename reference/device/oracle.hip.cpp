@@ -134,9 +134,25 @@ void with_range(const Range& range, Use use) {
   });
 }
 
+// Where another driver than this runtime's stands for the device, its streams are not ours to use, and its memory is the
+// host's: then everything is done when it is asked for.
+hipStream_t stream_of([[maybe_unused]] void* stream) {
+#ifdef TWINCHECK_ORACLE_AT_ONCE
+  return nullptr;
+#else
+  return static_cast<hipStream_t>(stream);
+#endif
+}
+
 thread_local hipError_t last_error = hipSuccess;
 
-int32_t launched() { return static_cast<int32_t>(last_error = hipGetLastError()); }
+int32_t launched() {
+  last_error = hipGetLastError();
+#ifdef TWINCHECK_ORACLE_AT_ONCE
+  if (last_error == hipSuccess) last_error = hipStreamSynchronize(nullptr);
+#endif
+  return static_cast<int32_t>(last_error);
+}
 
 }  // namespace
 }  // namespace twincheck::reference
@@ -153,7 +169,7 @@ TWINCHECK_ORACLE int32_t twincheck_oracle_inputs(const Range* range, void* input
   if (range->count == 0) return 0;
   with_dtype(range->from, [&](auto from) {
     hipLaunchKernelGGL((inputs_kernel<from()>), blocks(range->count, kThreads), dim3(kThreads), 0,
-                       static_cast<hipStream_t>(stream), static_cast<uint32_t>(range->first), range->count,
+                       stream_of(stream), static_cast<uint32_t>(range->first), range->count,
                        static_cast<Bits<from()>*>(inputs));
   });
   return launched();
@@ -163,7 +179,7 @@ TWINCHECK_ORACLE int32_t twincheck_oracle_compare(const Range* range, const void
   if (range->count == 0) return 0;
   with_range(*range, [&](auto from, auto to, auto sigmoid) {
     hipLaunchKernelGGL((compare_kernel<from(), to(), sigmoid()>), blocks(range->count, kThreads * kEach), dim3(kThreads), 0,
-                       static_cast<hipStream_t>(stream), static_cast<uint32_t>(range->first), range->count,
+                       stream_of(stream), static_cast<uint32_t>(range->first), range->count,
                        static_cast<const Bits<to()>*>(got), found);
   });
   return launched();
@@ -174,7 +190,7 @@ TWINCHECK_ORACLE int32_t twincheck_oracle_answers(const Range* range, const uint
   if (count == 0) return 0;
   with_range(*range, [&](auto from, auto to, auto sigmoid) {
     hipLaunchKernelGGL((answers_kernel<from(), to(), sigmoid()>), blocks(count, kThreads), dim3(kThreads), 0,
-                       static_cast<hipStream_t>(stream), inputs, count, answers);
+                       stream_of(stream), inputs, count, answers);
   });
   return launched();
 }
