@@ -692,4 +692,49 @@ RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& o
   return Run(plan, make_judge, options).go();
 }
 
+RunResult run_in_process(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options) {
+  RunResult result;
+  result.counters.resize(options.counters);
+  const Clock::time_point start = Clock::now();
+  const Judge judge = make_judge();
+  std::map<std::string, std::size_t> known;
+  for (uint64_t i = 0; i < plan.size && !result.stopped; ++i) {
+    if (options.interrupt != nullptr && *options.interrupt != 0) {
+      result.interrupted = true;
+      break;
+    }
+    if (options.seconds > 0 && seconds_since(start) >= options.seconds) break;
+    const Item item = plan.item(i);
+    Report report;
+    try {
+      report = judge({&item, 1}).at(0);
+    } catch (const std::exception& e) {
+      report = crashed(fmt::format("exception: {}", e.what()));
+      result.stopped = true;  // a device that is down stays so
+    }
+    ++result.done;
+    if (options.count) options.count(item, report, result.counters);
+    if (options.on_tick) options.on_tick(result.done, seconds_since(start));
+    if (!is_bad(report.verdict)) continue;
+    const std::string key = failure_key(item, report);
+    if (const auto [it, fresh] = known.emplace(key, result.failures.size()); !fresh) {
+      ++result.failures[it->second].equal;
+      continue;
+    }
+    result.failures.push_back({.index = i,
+                               .origin = plan.origin ? plan.origin(i) : "",
+                               .item = item,
+                               .report = report,
+                               .key = key,
+                               .output = {},
+                               .repeats_alone = false,
+                               .sequence = {},
+                               .equal = 1});
+    if (options.on_failure) options.on_failure(result.failures.back());
+    result.stopped = result.stopped || static_cast<int>(result.failures.size()) >= options.max_failures;
+  }
+  result.seconds = seconds_since(start);
+  return result;
+}
+
 }  // namespace twincheck

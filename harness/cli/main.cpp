@@ -134,6 +134,8 @@ void add_common(CLI::App& app, Options& o) {
   app.add_option("--corpus", o.corpus, "folder of *.case files; the project's own unless told")->type_name("DIR");
   app.add_option("--mutants", o.mutants, "folder of mutants; lib/mutants beside the program's unless told")
       ->type_name("DIR");
+  app.add_flag("--in-process", o.in_process,
+               "no isolation and exact allocations on a GPU, one case at a time: for compute-sanitizer and its like");
   app.add_flag("--no-corpus", o.no_corpus, "leave out saved failures and the corpus");
 }
 

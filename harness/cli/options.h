@@ -35,6 +35,7 @@ struct Options {
   bool quiet = false, no_color = false;
   bool classes = false;
   bool no_corpus = false;
+  bool in_process = false;  // no workers; on a device each buffer is an allocation that ends where its matrix does
 
   std::vector<std::string> arguments;  // the verb's own
 

@@ -146,13 +146,14 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
   const std::string path = participant.info.path;
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
-  return [path, bench_bytes, device = options.device, threads = options.jobs]() -> Judge {
+  const DeviceLayout layout = options.in_process ? DeviceLayout::kExact : DeviceLayout::kGuarded;
+  return [path, bench_bytes, device = options.device, threads = options.jobs, layout]() -> Judge {
     struct State {
       Candidate candidate;
       Bench bench;
     };
     Candidate candidate = load_candidate(path);
-    Bench bench(candidate.memory, bench_bytes, device, threads);
+    Bench bench(candidate.memory, bench_bytes, device, threads, layout);
     auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
     return [state](std::span<const Item> items) {
       std::vector<Report> reports(items.size());
@@ -300,7 +301,8 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
                                   static_cast<double>(done) / std::max(elapsed, 1e-3),
                                   fault(result.failures.size(), "failure", "failures")));
   };
-  const RunResult run = twincheck::run(plan, judge_of(participant, options_), run_options);
+  const RunResult run = options_.in_process ? run_in_process(plan, judge_of(participant, options_), run_options)
+                                            : twincheck::run(plan, judge_of(participant, options_), run_options);
   console_.end_progress();
   const Tally tally = tally_of(run.counters, run.seconds, with_classes);
   result.tally.add(tally);

@@ -33,7 +33,8 @@ struct Bench::State {
 };
 
 Bench::Bench(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Bench::Bench(MemoryKind kind, uint64_t max_bytes, int device, int threads) : state_(std::make_unique<State>()) {
+Bench::Bench(MemoryKind kind, uint64_t max_bytes, int device, int threads, DeviceLayout layout)
+    : state_(std::make_unique<State>()) {
   state_->max_bytes = max_bytes;
   state_->threads = static_cast<std::size_t>(std::max(1, threads));
   if (kind == MemoryKind::kHost) {
@@ -41,7 +42,7 @@ Bench::Bench(MemoryKind kind, uint64_t max_bytes, int device, int threads) : sta
     state_->proceeding = std::make_unique<Proceeding>(*state_->memory);
     return;
   }
-  state_->road = std::make_unique<Road>(open_device(kind, device));
+  state_->road = std::make_unique<Road>(open_device(kind, device), layout);
   state_->lanes.push_back(std::make_unique<Lane>(*state_->road, 0, max_bytes));
   state_->lane = state_->lanes[0].get();
 }
@@ -129,7 +130,7 @@ Report check(const Case& c, const Candidate& candidate, Bench& bench, Outputs& o
 
 void Bench::for_each(std::size_t n, const std::function<void(std::size_t, Bench&)>& job) {
   State& state = *state_;
-  if (state.road == nullptr || n == 1) {
+  if (state.road == nullptr || state.road->layout == DeviceLayout::kExact || n == 1) {
     for (std::size_t i = 0; i < n; ++i) job(i, *this);
     return;
   }

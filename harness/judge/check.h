@@ -46,14 +46,18 @@ struct Outputs {
   std::vector<uint32_t> weights;
 };
 
+// How buffers lie in a device's memory. kExact: each is an allocation of its own that ends where its matrix does, for tools
+// that watch memory; slow, and for one thread.
+enum class DeviceLayout : uint8_t { kGuarded, kExact };
+
 // The memory that cases are laid out in: allocated once, the same addresses case after case, on purpose (a candidate that
 // caches by pointer meets other contents there). Not for use by two threads at once.
 class Bench {
  public:
-  // max_bytes: cases whose buffers take more together are kTooLarge. device, threads: of the kinds that have devices, which
-  // one, and how many for_each() uses; DeviceError where it cannot be opened.
+  // max_bytes: cases whose buffers take more together are kTooLarge. The others are for the kinds that have devices: which
+  // one, and how many threads for_each() uses; DeviceError where it cannot be opened.
   explicit Bench(MemoryKind kind = MemoryKind::kHost, uint64_t max_bytes = uint64_t{4} << 30, int device = 0,
-                 int threads = 1);
+                 int threads = 1, DeviceLayout layout = DeviceLayout::kGuarded);
   ~Bench();
   Bench(Bench&&) noexcept;
 

@@ -15,6 +15,14 @@
 
 namespace twincheck {
 
+// Memory of a device for one case at a time.
+class DeviceMemory : public Memory {
+ public:
+  // Copies all buffers laid out since the last trim(), and waits for the copies back.
+  virtual void upload(void* stream) = 0;
+  virtual void download(void* stream) = 0;
+};
+
 // A stretch of pinned memory and one of the device, of equal size.
 class Arena {
  public:
@@ -84,7 +92,7 @@ class FarRange {
 };
 
 // Cases that no slot holds: larger buffers in an arena, far rows in the far range, anything else in device memory of its own.
-class LargeMemory final : public Memory {
+class LargeMemory final : public DeviceMemory {
  public:
   // lane: of the far range. own: held while a case has device memory of its own, which may be most of what there is.
   LargeMemory(Device& device, FarRange& far_range, std::size_t lane, std::mutex& own);
@@ -94,9 +102,8 @@ class LargeMemory final : public Memory {
   void* place_arguments(const void* source, std::size_t size) override;
   void trim() override;
 
-  // Copies all buffers laid out since the last trim(), and waits for the copies back.
-  void upload(void* stream);
-  void download(void* stream);
+  void upload(void* stream) override;
+  void download(void* stream) override;
 
  private:
   struct Far {  // rows in the far range; they travel through the arena

@@ -3,11 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "harness/judge/exact_memory.h"
+
 namespace twincheck {
 namespace {
 
 // Nine of ten generated cases fit into a narrow slot, and few of the others do not into a wide one.
 constexpr std::size_t kNarrowBytes = std::size_t{24} << 10, kWideBytes = std::size_t{96} << 10, kWide = 12;
+
+std::unique_ptr<DeviceMemory> memory_for_large(Road& road, std::size_t index) {
+  if (road.layout == DeviceLayout::kExact) return std::make_unique<ExactMemory>(*road.device);
+  return std::make_unique<LargeMemory>(*road.device, road.far_range, index, road.own);
+}
 
 }  // namespace
 
@@ -18,8 +25,8 @@ Lane::Lane(Road& road, std::size_t index, uint64_t max_bytes)
       narrow_arena_(*road.device, kSlots * kNarrowBytes),
       wide_arena_(*road.device, kWide * kWideBytes),
       fibres_(kSlots),
-      large_memory_(*road.device, road.far_range, index, road.own),
-      large_(large_memory_) {
+      large_memory_(memory_for_large(road, index)),
+      large_(*large_memory_) {
   const auto divide = [](Arena& arena, std::size_t count, std::size_t bytes, auto& slots) {
     for (std::size_t i = 0; i < count; ++i)
       slots.push_back(std::make_unique<Slot>(arena.host() + i * bytes, bytes, arena.to_device()));
@@ -46,6 +53,7 @@ void Lane::run(const std::function<bool(std::size_t slot)>& group) {
 }
 
 Report Lane::judge(std::size_t i, const Case& c, const Candidate& candidate, Outputs* outputs) {
+  if (road_.layout == DeviceLayout::kExact) return judge_large(c, candidate, outputs);
   Report report;
   if (judge_in(*narrow_[i], c, candidate, outputs, report)) return report;
   Slot& wide = take_wide();
@@ -90,14 +98,14 @@ Report Lane::judge_large(const Case& c, const Candidate& candidate, Outputs* out
   large_.begin(c, max_bytes_);
   for (int run = 0; run < kRuns && !large_.over(); ++run) {
     large_.before(run);
-    large_memory_.upload(stream_);
+    large_memory_->upload(stream_);
     large_.call(candidate, stream_);
-    large_memory_.download(stream_);
+    large_memory_->download(stream_);
     large_.after(run, candidate);
   }
   if (outputs != nullptr) large_.outputs(*outputs);
   large_.finish();
-  large_memory_.trim();
+  large_memory_->trim();
   return std::move(large_.report);
 }
 

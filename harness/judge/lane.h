@@ -21,9 +21,10 @@ namespace twincheck {
 
 // What the lanes of a device share.
 struct Road {
-  explicit Road(std::unique_ptr<Device> opened) : device(std::move(opened)), far_range(*device) {}
+  Road(std::unique_ptr<Device> opened, DeviceLayout how) : device(std::move(opened)), layout(how), far_range(*device) {}
 
   std::unique_ptr<Device> device;
+  DeviceLayout layout;
   FarRange far_range;
   std::mutex own;  // device memory of a case's own
 };
@@ -67,7 +68,7 @@ class Lane {
   Arena narrow_arena_, wide_arena_;
   std::vector<std::unique_ptr<Slot>> narrow_, wide_;  // each fibre has a narrow one
   std::vector<Fibre> fibres_;
-  LargeMemory large_memory_;
+  std::unique_ptr<DeviceMemory> large_memory_;
   Proceeding large_;
 };
 
