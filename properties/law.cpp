@@ -16,20 +16,31 @@ uint64_t seed_of(const Case& c) {
   return h;
 }
 
+constexpr std::size_t kEverywhere = 0
+#define TWINCHECK_LAW(name) +1
+#include "properties/laws.inc"
+#undef TWINCHECK_LAW
+    ;
+
 }  // namespace
 
-std::span<const Law> laws() {
+std::span<const Law> all_laws() {
   static const std::array list = {
 #define TWINCHECK_LAW(name) law::name(),
 #include "properties/laws.inc"
+#include "properties/device_laws.inc"
 #undef TWINCHECK_LAW
   };
   return list;
 }
 
+std::span<const Law> laws() { return all_laws().first(kEverywhere); }
+std::span<const Law> device_laws() { return all_laws().subspan(kEverywhere); }
+
 const Law* find_law(std::string_view name) {
-  const auto it = std::find_if(laws().begin(), laws().end(), [&](const Law& law) { return law.name == name; });
-  return it == laws().end() ? nullptr : &*it;
+  const auto list = all_laws();
+  const auto it = std::find_if(list.begin(), list.end(), [&](const Law& law) { return law.name == name; });
+  return it == list.end() ? nullptr : &*it;
 }
 
 Report run_law(const Law& law, Choices& choices, const Candidate& candidate, Bench& bench, Case* drawn) {

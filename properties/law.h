@@ -22,10 +22,19 @@ struct Law {
   // Judges the law on one case of its domain. Whatever else the law needs (a split point, a permutation) it draws from
   // `choices`, which on replay are seeded from the case, so that a case is the whole replay line.
   Report (*holds)(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench);
+  uint64_t cost = 1;      // of a case of a device law: where others get n cases, this one gets n / cost
+  bool two_devices = false;  // a device law that says nothing where there is one
 };
 
-// Every law, in the order in which they run.
+// Every law that holds wherever a candidate's memory is, in the order in which they run.
 std::span<const Law> laws();
+
+// Those about what only a device has: streams, graphs, several devices, gigabytes. Of a candidate in host memory they only
+// judge the case.
+std::span<const Law> device_laws();
+
+// The former, then the latter.
+std::span<const Law> all_laws();
 const Law* find_law(std::string_view name);  // null where there is none
 
 // Draws a case of the law's domain and judges it. `drawn`, where given, receives the case before the candidate is called.

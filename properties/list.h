@@ -1,4 +1,4 @@
-// Declares the function of every law of laws.inc: `Law law::NAME()`, defined in NAME.cpp.
+// Declares the function of every law of laws.inc and device_laws.inc: `Law law::NAME()`, defined in NAME.cpp.
 #pragma once
 
 #include "properties/law.h"
@@ -6,5 +6,6 @@
 namespace twincheck::law {
 #define TWINCHECK_LAW(name) Law name();
 #include "properties/laws.inc"
+#include "properties/device_laws.inc"
 #undef TWINCHECK_LAW
 }  // namespace twincheck::law

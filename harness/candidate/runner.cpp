@@ -106,7 +106,8 @@ class Work {
     if (slot_.next < slot_.end) remember({slot_.next, slot_.end});
     slot_.phase = Phase::kReady;
     std::vector<Item> items;
-    std::size_t batch = std::min(std::max<std::size_t>(options_.batch, 1), kFirstBatch);
+    const std::size_t most = plan_.one_by_one ? 1 : std::max<std::size_t>(options_.batch, 1);
+    std::size_t batch = std::min(most, kFirstBatch);
     while (common_.stop == 0 && take_piece()) {
       const uint64_t first = slot_.next;
       uint64_t count = std::min<uint64_t>(slot_.end - first, batch);
@@ -134,7 +135,7 @@ class Work {
       slot_.phase.store(Phase::kReady, std::memory_order_release);
       if (leave) return;
       const double took = seconds_since(started);
-      if (took < kBatchSeconds / 4 && count == batch) batch = std::min(4 * batch, std::max<std::size_t>(options_.batch, 1));
+      if (took < kBatchSeconds / 4 && count == batch) batch = std::min(4 * batch, most);
       if (took > 2 * kBatchSeconds) batch = std::max<std::size_t>(batch / 2, 1);
     }
     slot_.phase = Phase::kFinished;
@@ -152,7 +153,7 @@ class Work {
     do {
       if (first >= plan_.size) return false;
       end = plan_.piece_end ? plan_.piece_end(first) : (first / kPiece + 1) * kPiece;
-      if (!plan_.piece_end && options_.batch > kPiece) end = first + options_.batch;
+      if (!plan_.piece_end && !plan_.one_by_one && options_.batch > kPiece) end = first + options_.batch;
       end = std::min(std::max(end, first + 1), plan_.size);
     } while (!common_.next.compare_exchange_weak(first, end));
     slot_.next = first;

@@ -23,6 +23,7 @@ struct Plan {
   // absent.
   std::function<uint64_t(uint64_t)> piece_end;
   std::function<std::string(uint64_t)> origin;  // where an item comes from, for messages
+  bool one_by_one = false;                      // whatever the batch: an item may want a device for itself
 };
 
 // Adds one judged item to counters. Runs in the worker, and in the parent for items that killed one.

@@ -154,4 +154,22 @@ Plan Generated::plan() const {
   return plan;
 }
 
+DeviceLawCases::DeviceLawCases(uint64_t seed, std::vector<const Law*> laws, uint64_t each) : seed_(seed) {
+  for (const Law* law : laws)
+    for (uint64_t i = 0; i < each / law->cost; ++i) items_.emplace_back(law, i);
+}
+
+Plan DeviceLawCases::plan() const {
+  Plan plan;
+  plan.size = items_.size();
+  plan.one_by_one = true;
+  plan.item = [this](uint64_t i) {
+    const auto& [law, number] = items_[i];
+    Choices choices = Choices::random(mixed(mixed(seed_) + number));
+    return Item{.law = std::string(law->name), .c = draw_case(choices, law->domain)};
+  };
+  plan.origin = [this](uint64_t i) { return fmt::format("device law case {} of seed 0x{:x}", i, seed_); };
+  return plan;
+}
+
 }  // namespace twincheck

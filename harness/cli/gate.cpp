@@ -68,6 +68,8 @@ bool generated_laws(Gate& gate, const char* name, std::size_t participant) {
   return generated.size() == 0 || gate.session.stage(name, participant, generated.plan(), seconds, true);
 }
 
+bool device_laws(Gate& gate, const char*, std::size_t participant) { return gate.session.device_laws(participant); }
+
 bool recorded_inputs(Gate& gate, const char* name, std::size_t participant) {
   return gate.recorded.empty() || gate.session.stage(name, participant, plan_of(gate.recorded), 0, false);
 }
@@ -107,7 +109,8 @@ bool exhaustive_sweeps(Gate& gate, const char*, std::size_t index) {
 constexpr std::array kStages{
     Stage{"saved failures", saved_failures},   Stage{"corpus", corpus},
     Stage{"recorded inputs", recorded_inputs}, Stage{"small domain", small_domain},
-    Stage{"sweeps", exhaustive_sweeps},        Stage{"laws", generated_laws},
+    Stage{"sweeps", exhaustive_sweeps},        Stage{"device laws", device_laws},
+    Stage{"laws", generated_laws},
 };
 
 // Do the generators still give what the laws are about? A class that stays empty would leave a law without its cases.

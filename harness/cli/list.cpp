@@ -43,6 +43,8 @@ int list(const Options& options) {
   }
   fmt::print("laws\n");
   for (const Law& law : laws()) fmt::print("  {:<28} {}\n", law.name, law.sentence);
+  fmt::print("laws about devices\n");
+  for (const Law& law : device_laws()) fmt::print("  {:<28} {}\n", law.name, law.sentence);
   fmt::print("sweeps\n");
   for (const Sweep& s : sweeps()) fmt::print("  {:<14} {} values\n", s.name, s.values());
   return kGood;

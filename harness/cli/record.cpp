@@ -10,7 +10,7 @@ namespace twincheck {
 
 std::vector<LawRecord> law_records() {
   std::vector<LawRecord> records;
-  for (const Law& law : laws())
+  for (const Law& law : all_laws())
     records.push_back({.name = std::string(law.name),
                        .sentence = std::string(law.sentence),
                        .file = fmt::format("properties/{}.cpp", law.name),
@@ -31,9 +31,9 @@ CandidateRecord candidate_record(const Participant& participant, const Tally& ta
   record.platform = participant.platform;
   record.own = participant.own;
   record.totals = tally.totals;
-  for (std::size_t l = 0; l < laws().size(); ++l) {
+  for (std::size_t l = 0; l < all_laws().size(); ++l) {
     LawResult& result = record.laws.emplace_back();
-    result.law = laws()[l].name;
+    result.law = all_laws()[l].name;
     if (l >= tally.laws.size()) continue;
     result.seconds = tally.law_seconds[l];
     result.verdicts = tally.laws[l];

@@ -224,7 +224,7 @@ std::string save_failure(const std::string& folder, const Participant& participa
 std::string law_option(const Options& options) {
   if (options.law.empty() || find_law(options.law) != nullptr) return options.law;
   std::string names;
-  for (const Law& law : laws()) names += fmt::format("{}{}", names.empty() ? "" : ", ", law.name);
+  for (const Law& law : all_laws()) names += fmt::format("{}{}", names.empty() ? "" : ", ", law.name);
   throw UsageError(fmt::format("--law: there is no law '{}', expected one of: {}", options.law, names));
 }
 
@@ -329,6 +329,25 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
                                      .complete = !run.interrupted && !run.stopped});
   record();
   return !run.interrupted && !run.stopped;
+}
+
+bool Session::device_laws(std::size_t index) {
+  const Participant& participant = participants_[index];
+  if (participant.info.memory == MemoryKind::kHost || !options_.law.empty() || options_.shard != 0) return true;
+  const auto platform = std::find_if(options_.record->platforms.begin(), options_.record->platforms.end(),
+                                     [&](const PlatformRecord& p) { return p.name == participant.platform; });
+  const std::size_t devices = platform != options_.record->platforms.end() ? platform->devices.size() : 0;
+  std::vector<const Law*> laws;
+  for (const Law& law : twincheck::device_laws()) {
+    if (!law.two_devices || devices > 1)
+      laws.push_back(&law);
+    else
+      console_.line(fmt::format("{}: law {}: not here: a second {} device", participant.info.name, law.name,
+                                participant.platform));
+  }
+  const uint64_t each = options_.tier == "smoke" ? 10 : options_.tier == "nightly" ? 1000 : 100;
+  const DeviceLawCases cases(seed_, std::move(laws), each);
+  return stage("device laws", index, cases.plan(), 0, false);
 }
 
 void Session::fail(const std::string& message) {

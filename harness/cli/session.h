@@ -81,6 +81,10 @@ class Session {
   // limit. False where the run must end: interrupted, or too many failures.
   bool stage(const std::string& name, std::size_t participant, const Plan& plan, double seconds, bool generated);
 
+  // Runs the laws about devices, one case at a time, where the candidate's memory is a device's: in the smoke tier some, in
+  // the nightly one many. False as stage() is.
+  bool device_laws(std::size_t participant);
+
   // A stage of its own making failed, for a reason that is no candidate's: told, and the run ends in 1.
   void fail(const std::string& message);
   // The same, and recorded as a complaint about `subject`, where nothing else in the record says so.

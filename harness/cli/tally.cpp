@@ -26,7 +26,7 @@ constexpr std::size_t kPerLaw = kVerdicts + 1;  // verdicts, then nanoseconds
 
 constexpr std::array<std::string_view, ShapeSpace::kLayouts> kLayoutNames{"tight", "strided", "offset", "in_place"};
 
-std::size_t class_field() { return kLawField + laws().size() * kPerLaw; }
+std::size_t class_field() { return kLawField + all_laws().size() * kPerLaw; }
 
 std::size_t layout_of(const Case& c) {
   const auto any = [&](auto is) { return std::any_of(c.layout.begin(), c.layout.end(), is); };
@@ -180,8 +180,8 @@ void count_item(const Item& item, const Report& report, bool with_classes, std::
   counters[kWeightsField] += static_cast<uint64_t>(report.weights_compared);
   if (item.c.source >= 0 && item.c.source < 4) ++counters[kSourceField + static_cast<std::size_t>(item.c.source)];
   reinterpret_cast<ShapeSpace*>(counters.data() + kSpaceField)->add(item.c, report.verdict);
-  for (std::size_t l = 0; l < laws().size(); ++l) {
-    if (laws()[l].name != item.law) continue;
+  for (std::size_t l = 0; l < all_laws().size(); ++l) {
+    if (all_laws()[l].name != item.law) continue;
     ++counters[kLawField + l * kPerLaw + verdict];
     counters[kLawField + l * kPerLaw + kVerdicts] += static_cast<uint64_t>(report.seconds * 1e9);
   }
@@ -196,7 +196,7 @@ Tally tally_of(std::span<const uint64_t> n, double seconds, bool with_classes) {
   for (std::size_t s = 0; s < 4; ++s) tally.totals.sources[s] = n[kSourceField + s];
   tally.totals.ids_compared = n[kIdsField];
   tally.totals.weights_compared = n[kWeightsField];
-  for (std::size_t l = 0; l < laws().size(); ++l) {
+  for (std::size_t l = 0; l < all_laws().size(); ++l) {
     const std::size_t first = kLawField + l * kPerLaw;
     tally.laws.emplace_back();
     for (std::size_t v = 0; v < kVerdicts; ++v) tally.laws[l][v] = n[first + v];

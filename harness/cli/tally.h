@@ -32,7 +32,7 @@ std::vector<Grid> grids(const ShapeSpace& space);
 // What one candidate's cases came to.
 struct Tally {
   Totals totals;
-  std::vector<std::array<uint64_t, kVerdicts>> laws;  // verdicts by law, in the order of laws()
+  std::vector<std::array<uint64_t, kVerdicts>> laws;  // verdicts by law, in the order of all_laws()
   std::vector<double> law_seconds;                    // of judging, beside laws
   ShapeSpace space{};
   ClassCounts classes;

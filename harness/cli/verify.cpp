@@ -34,6 +34,7 @@ int verify(const Options& options) {
                         .cases = options.cases};
     const bool go_on = (saved.empty() || session.stage("saved failures", i, plan_of(saved), 0, false)) &&
                        (corpus.empty() || session.stage("corpus", i, plan_of(corpus), 0, false)) &&
+                       session.device_laws(i) &&
                        (generated.size() == 0 || session.stage("generated", i, generated.plan(), seconds, true));
     if (!go_on && session.interrupted()) break;
   }

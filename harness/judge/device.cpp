@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <initializer_list>
+#include <optional>
 
 namespace twincheck {
 namespace {
@@ -37,7 +37,8 @@ struct Access {
 // What the two runtimes call alike but not by the same name or number.
 struct Words {
   std::array<const char*, 4> libraries;
-  const char *malloc, *free, *host_malloc, *host_free, *memory_info, *total_memory, *device_name, *device_attribute;
+  const char *malloc, *free, *host_malloc, *host_free, *memory_info, *total_memory, *device_name, *device_attribute,
+      *device_count;
   const char *granularity, *reserve, *create, *map, *set_access;
   const char *upload, *download, *copy, *fill;
   const char *stream_create, *stream_destroy, *stream_synchronize, *stream_wait;
@@ -57,6 +58,7 @@ constexpr Words kHipWords{
     .total_memory = "hipDeviceTotalMem",
     .device_name = "hipDeviceGetName",
     .device_attribute = "hipDeviceGetAttribute",
+    .device_count = "hipGetDeviceCount",
     .granularity = "hipMemGetAllocationGranularity",
     .reserve = "hipMemAddressReserve",
     .create = "hipMemCreate",
@@ -101,6 +103,7 @@ constexpr Words kCudaWords{
     .total_memory = "cuDeviceTotalMem_v2",
     .device_name = "cuDeviceGetName",
     .device_attribute = "cuDeviceGetAttribute",
+    .device_count = "cuDeviceGetCount",
     .granularity = "cuMemGetAllocationGranularity",
     .reserve = "cuMemAddressReserve",
     .create = "cuMemCreate",
@@ -171,6 +174,7 @@ class RuntimeDevice : public Device {
     total_memory_.find(library_, words.total_memory);
     device_name_.find(library_, words.device_name);
     device_attribute_.find(library_, words.device_attribute);
+    device_count_.find(library_, words.device_count);
     granularity_.find(library_, words.granularity);
     reserve_.find(library_, words.reserve);
     create_.find(library_, words.create);
@@ -236,11 +240,13 @@ class RuntimeDevice : public Device {
   void release_host(void* p) override { require(host_free_, p); }
 
   std::size_t page_bytes() override {
+    if (page_bytes_) return *page_bytes_;
     const Physical physical{.location = {.index = device_}};
     std::size_t bytes = 0;
     const bool has_all = granularity_.call != nullptr && reserve_.call != nullptr && create_.call != nullptr &&
                          map_.call != nullptr && set_access_.call != nullptr;
-    return has_all && succeeds(granularity_, &bytes, &physical, 0) ? bytes : 0;
+    page_bytes_ = has_all && succeeds(granularity_, &bytes, &physical, 0) ? bytes : 0;
+    return *page_bytes_;
   }
   void* reserve(std::size_t bytes) override {
     Address p = 0;
@@ -333,7 +339,15 @@ class RuntimeDevice : public Device {
     }
   }
 
-  int device_ = 0;
+  int index() override { return index_; }
+  int count() override {
+    int devices = 0;
+    require(device_count_, &devices);
+    return devices;
+  }
+
+  int index_ = 0;
+  int device_ = 0;  // the runtime's handle of it
 
  private:
   template <typename... A, typename... B>
@@ -361,6 +375,7 @@ class RuntimeDevice : public Device {
   Library library_;
   const Words& words_;
   void* stream_ = nullptr;
+  std::optional<std::size_t> page_bytes_;
   Function<Address*, std::size_t> malloc_;
   Function<Address> free_;
   Function<void**, std::size_t, unsigned> host_malloc_;
@@ -369,6 +384,7 @@ class RuntimeDevice : public Device {
   Function<std::size_t*, int> total_memory_;
   Function<char*, int, int> device_name_;
   Function<int*, int, int> device_attribute_;
+  Function<int*> device_count_;
   Function<std::size_t*, const Physical*, int> granularity_;
   Function<Address*, std::size_t, std::size_t, Address, unsigned long long> reserve_;
   Function<unsigned long long*, std::size_t, const Physical*, unsigned long long> create_;
@@ -398,11 +414,17 @@ class HipDevice final : public RuntimeDevice {
     error_name_ = reinterpret_cast<const char* (*)(int)>(library().symbol("hipGetErrorName"));
     last_error_ = reinterpret_cast<int (*)()>(library().symbol("hipGetLastError"));
     find(set_device_, "hipSetDevice");
-    device_ = index;
+    find(get_device_, "hipGetDevice");
+    index_ = device_ = index;
     make_current();
     start_stream();
   }
   void make_current() override { require(set_device_, device_); }
+  bool is_current() override {
+    int current = -1;
+    require(get_device_, &current);
+    return current == device_;
+  }
 
  private:
   std::string error_name(int error) const override {
@@ -416,6 +438,7 @@ class HipDevice final : public RuntimeDevice {
   const char* (*error_name_)(int) = nullptr;
   int (*last_error_)() = nullptr;
   Function<int> set_device_;
+  Function<int*> get_device_;
 };
 
 class CudaDevice final : public RuntimeDevice {
@@ -429,6 +452,8 @@ class CudaDevice final : public RuntimeDevice {
     find(get, "cuDeviceGet");
     find(retain, "cuDevicePrimaryCtxRetain");
     find(set_current_, "cuCtxSetCurrent");
+    find(get_current_, "cuCtxGetCurrent");
+    index_ = index;
     require(init, 0U);
     require(get, &device_, index);
     require(retain, &context_, device_);
@@ -436,6 +461,11 @@ class CudaDevice final : public RuntimeDevice {
     start_stream();
   }
   void make_current() override { require(set_current_, context_); }
+  bool is_current() override {
+    void* current = nullptr;
+    require(get_current_, &current);
+    return current == context_;
+  }
 
  private:
   std::string error_name(int error) const override {
@@ -446,6 +476,7 @@ class CudaDevice final : public RuntimeDevice {
 
   int (*error_name_)(int, const char**) = nullptr;
   Function<void*> set_current_;
+  Function<void**> get_current_;
   void* context_ = nullptr;
 };
 

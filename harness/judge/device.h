@@ -38,7 +38,10 @@ class Device {
 
   virtual DeviceProperties properties() = 0;
   virtual std::size_t free_bytes() = 0;
-  virtual void make_current() = 0;  // for the calling thread
+  virtual int index() = 0;
+  virtual int count() = 0;            // of the runtime's devices
+  virtual void make_current() = 0;    // for the calling thread
+  virtual bool is_current() = 0;
 
   virtual void* allocate(std::size_t bytes) = 0;  // null where there is not that much memory
   virtual void release(void* p) = 0;

@@ -371,6 +371,11 @@ FAKE cuStreamBeginCapture_v2(void* stream, int) {
   s->captured.clear();
   return 0;
 }
+FAKE cuStreamIsCapturing(void* stream, int* status) {
+  ENTER;
+  *status = stream != nullptr && static_cast<Stream*>(stream)->capturing ? 1 : 0;
+  return 0;
+}
 FAKE cuStreamEndCapture(void* stream, void** graph) {
   ENTER;
   auto* const s = static_cast<Stream*>(stream);
