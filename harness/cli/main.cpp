@@ -130,6 +130,9 @@ void add_common(CLI::App& app, Options& o) {
   add("--memory-limit", "BYTES", "resident memory a worker may have, as 512M or 4G (4G)",
       [&o](const std::string& s) { o.memory_limit = bytes("--memory-limit", s); });
   app.add_flag("--classes", o.classes, "print how the generated cases are distributed");
+  app.add_option("--same-bits-as", o.same_bits_as,
+                 "a second library, in host memory: wherever both are right their bits must be equal")
+      ->type_name("LIB");
   app.add_option("--law", o.law, "this law only")->type_name("NAME");
   app.add_option("--corpus", o.corpus, "folder of *.case files; the project's own unless told")->type_name("DIR");
   app.add_option("--mutants", o.mutants, "folder of mutants; lib/mutants beside the program's unless told")

@@ -25,6 +25,7 @@ struct Options {
   std::string save = "twincheck-failures";    // folder, or empty: failures are not saved
   std::optional<double> max_unsupported;      // percent; where not told 0 for the project's own candidates, else 100
   uint64_t memory_limit = uint64_t{4} << 30;  // resident bytes of a worker
+  std::string same_bits_as;                   // a path or name of a library in host memory, or empty
   std::string law;                            // this law alone; empty: all
   std::string corpus;                         // folder; empty: the project's own
   std::string mutants;                        // folder; empty: ../lib/mutants from the executable

@@ -8,12 +8,14 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <set>
 #include <utility>
 
 #include "harness/cli/outputs.h"
 #include "harness/cli/record.h"
+#include "harness/cli/same_bits.h"
 #include "harness/cli/smaller.h"
 #include "harness/cli/view.h"
 #include "harness/judge/check.h"
@@ -147,21 +149,30 @@ MakeJudge judge_of(const Participant& participant, const Options& options) {
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
   const DeviceLayout layout = options.in_process ? DeviceLayout::kExact : DeviceLayout::kGuarded;
-  return [path, bench_bytes, device = options.device, threads = options.jobs, layout]() -> Judge {
+  return [path, bench_bytes, device = options.device, threads = options.jobs, layout,
+          twin = options.same_bits_as]() -> Judge {
     struct State {
       Candidate candidate;
       Bench bench;
+      std::optional<Candidate> twin;
     };
     Candidate candidate = load_candidate(path);
     Bench bench(candidate.memory, bench_bytes, device, threads, layout);
-    auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench)});
-    return [state](std::span<const Item> items) {
+    auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench), std::nullopt});
+    if (!twin.empty()) state->twin = load_candidate(find_library(twin));
+    if (state->twin && state->twin->memory != MemoryKind::kHost)
+      throw LoadError(fmt::format("--same-bits-as: {} is in {} memory, expected host memory", state->twin->name,
+                                  name(state->twin->memory)));
+    return [state, bench_bytes](std::span<const Item> items) {
       std::vector<Report> reports(items.size());
       const double begin = now();
       state->bench.for_each(items.size(), [&](std::size_t i, Bench& own) {
         const Law* law = find_law(items[i].law);
-        reports[i] = law == nullptr ? check(items[i].c, state->candidate, own)
-                                    : run_law(*law, items[i].c, state->candidate, own);
+        Report& report = reports[i];
+        report = law == nullptr ? check(items[i].c, state->candidate, own)
+                                : run_law(*law, items[i].c, state->candidate, own);
+        if (state->twin && report.verdict == Verdict::kPassed)
+          report = check_same_bits(items[i].c, state->candidate, own, *state->twin, bench_bytes);
       });
       // Of cases that ran side by side there is no other time than their share.
       for (Report& report : reports) report.seconds = (now() - begin) / static_cast<double>(items.size());
@@ -179,6 +190,7 @@ std::string replay_prefix(const Participant& participant, const Options& options
   } else if (participant.platform != "cpu") {
     command += " --platform " + participant.platform;
   }
+  if (!options.same_bits_as.empty()) command += " --same-bits-as " + shell_word(options.same_bits_as);
   if (options.device != 0 && participant.platform != "cpu") command += fmt::format(" --device {}", options.device);
   return command;
 }
