@@ -83,6 +83,12 @@ void compute(void* data) {
   if (is(Mistake::kRowsIn18Bits)) drop_rows(a, int64_t{1} << 18);
   if (a.out_ids.rows == 0) return;
   independent::append(a);
+  if (is(Mistake::kNanIsZero) && a.source == TWINCHECK_WEIGHTS && a.out_weights.dtype == TWINCHECK_F32)
+    for (int64_t t = 0; t < a.out_weights.rows; ++t)
+      for (int64_t s = a.topk_weights.cols; s < a.out_weights.cols; ++s) {
+        float& weight = static_cast<float*>(a.out_weights.data)[t * a.out_weights.row_stride + s];
+        if (weight != weight) weight = 0;
+      }
   if (is(Mistake::kOtherBits) && a.source == TWINCHECK_LOGITS && a.num_shared > 0 && a.out_weights.dtype == TWINCHECK_F32) {
     // The least bit of the first shared weight, where it is neither 0 nor 1.
     uint32_t* const weight = static_cast<uint32_t*>(a.out_weights.data) + a.topk_weights.cols;

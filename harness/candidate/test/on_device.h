@@ -22,6 +22,7 @@ enum class Mistake {
   kLastRow,
   kRowsIn18Bits,
   kOtherBits,
+  kNanIsZero,
   kFaults,
 };
 
@@ -44,6 +45,7 @@ inline constexpr std::array kMistakes{
     Row{Mistake::kLastRow, "last_row", "far_offsets"},                       // past 2^31 elements of out_ids a row is lost
     Row{Mistake::kRowsIn18Bits, "rows_in_18_bits", "many_rows"},             // rows past 2^18 are lost
     Row{Mistake::kOtherBits, "other_bits", ""},                              // acceptable weights, not the same ones
+    Row{Mistake::kNanIsZero, "nan_is_zero", ""},                             // a converted NaN becomes 0
     Row{Mistake::kFaults, "faults", ""},                                     // with base_id 666 an illegal address
 };
 
