@@ -56,6 +56,8 @@ std::string github_annotations(const RunReport& run) {
     if (c.verdict == "unsupported" || c.verdict == "nothing_compared") all.push_back({"", 0, c.name, c.sentence});
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) all.push_back({m.file, 1, "mutant " + m.id, m.complaint});
+  for (const BenchPoint& p : run.bench.points)
+    if (!p.complaint.empty()) all.push_back({"", 0, p.candidate, p.complaint});
   for (const GoldenRecord& g : run.golden)
     if (g.skipped > 0) all.push_back({"", 0, g.file, fmt::format("{} of {} records skipped", g.skipped, g.records)});
   for (const ComplaintRecord& c : run.complaints) all.push_back({c.file, 0, c.subject, c.message});
@@ -103,6 +105,8 @@ std::string github_summary(const RunReport& run) {
         run.kills.mutants.size(), run.kills.seconds);
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) text += fmt::format("* {}\n", code(m.complaint));
+  for (const BenchPoint& p : run.bench.points)
+    if (!p.complaint.empty()) text += fmt::format("* {}\n", code(p.complaint));
   for (const ComplaintRecord& c : run.complaints) text += fmt::format("* {}\n", code(c.message));
   for (const GoldenRecord& g : run.golden)
     text += fmt::format("{}: {} records, {} wrong, {} skipped.\n", code(g.file), g.records, g.wrong, g.skipped);

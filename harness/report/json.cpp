@@ -162,6 +162,19 @@ Json kills_json(const MatrixOfKills& k) {
            })}};
 }
 
+Json bench_json(const BenchRecord& b) {
+  if (b.points.empty()) return nullptr;
+  return {{"device", b.device},
+          {"copy_bytes_per_second", b.copy_bytes_per_second},
+          {"empty_seconds", b.empty_seconds},
+          {"points", list(b.points, [](const BenchPoint& p) {
+             return Json{{"candidate", p.candidate}, {"series", p.series},   {"case", p.case_text},
+                         {"tokens", p.tokens},       {"seconds", p.seconds}, {"low", p.low},
+                         {"high", p.high},           {"samples", p.samples}, {"bytes", p.bytes},
+                         {"complaint", p.complaint}};
+           })}};
+}
+
 }  // namespace
 
 std::string results_json(const RunReport& run) {
@@ -216,7 +229,8 @@ std::string results_json(const RunReport& run) {
                         return Json{{"file", g.file},       {"records", g.records}, {"ids", g.ids},
                                     {"weights", g.weights}, {"wrong", g.wrong},     {"skipped", g.skipped}};
                       })},
-      {"mutants", kills_json(run.kills)}};
+      {"mutants", kills_json(run.kills)},
+      {"bench", bench_json(run.bench)}};
   return document.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 

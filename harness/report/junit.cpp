@@ -225,6 +225,25 @@ Suite mutants_suite(const RunReport& run) {
   return suite;
 }
 
+// Each curve of each candidate is a test case; its time is that of its points together.
+Suite bench_suite(const RunReport& run) {
+  Suite suite{.name = "bench", .cases = {}};
+  for (const BenchPoint& p : run.bench.points) {
+    const std::string classname = "twincheck.bench." + p.candidate;
+    if (suite.cases.empty() || suite.cases.back().classname != classname || suite.cases.back().name != p.series)
+      suite.cases.push_back({.name = p.series, .classname = classname});
+    TestCase& c = suite.cases.back();
+    c.seconds += p.seconds;
+    c.output += fmt::format("{}{} tokens: {:.3f} us", c.output.empty() ? "" : "\n", p.tokens, p.seconds * 1e6);
+    if (p.complaint.empty()) continue;
+    if (c.outcome != Outcome::kFailed) c.message = p.complaint;
+    c.outcome = Outcome::kFailed;
+    c.type = "bench";
+    c.text += p.complaint + "\n";
+  }
+  return suite;
+}
+
 // The run itself, where there is something to say of it that is no candidate's.
 Suite run_suite(const RunReport& run) {
   Suite suite{.name = run.verb, .cases = {}};
@@ -256,6 +275,7 @@ std::string junit_xml(const RunReport& run) {
   for (const CandidateRecord& candidate : run.candidates) suites.push_back(candidate_suite(run, candidate));
   if (!run.golden.empty()) suites.push_back(golden_suite(run));
   if (run.kills.run) suites.push_back(mutants_suite(run));
+  if (!run.bench.points.empty()) suites.push_back(bench_suite(run));
 
   std::size_t tests = 0, failures = 0, errors = 0, skipped = 0;
   std::string body;

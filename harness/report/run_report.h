@@ -154,6 +154,27 @@ struct GoldenRecord {
   uint64_t records = 0, ids = 0, weights = 0, wrong = 0, skipped = 0;
 };
 
+// What was timed: one candidate at one number of tokens.
+struct BenchPoint {
+  std::string candidate;
+  std::string series;  // what the curve holds fixed, in words: "top_k 10, 1 shared from weights, i32/f32/bf16"
+  std::string case_text;
+  int64_t tokens = 0;
+  double seconds = 0;        // of one call, the median
+  double low = 0, high = 0;  // the middle half of the samples
+  uint64_t samples = 0;
+  uint64_t bytes = 0;     // that the operation must move
+  std::string complaint;  // what is wrong with it, as "1.31 times the baseline's time"; empty where nothing is
+};
+
+// The ceilings are the device's own, measured in the same run; 0 where they were not.
+struct BenchRecord {
+  std::string device;  // in words
+  double copy_bytes_per_second = 0;
+  double empty_seconds = 0;  // of an empty kernel, as candidates are called
+  std::vector<BenchPoint> points;
+};
+
 struct RunReport {
   std::string version, verb;
   std::vector<std::string> arguments;  // the command line, the program included
@@ -179,6 +200,7 @@ struct RunReport {
   std::vector<SweepRecord> sweeps;
   std::vector<GoldenRecord> golden;
   MatrixOfKills kills;
+  BenchRecord bench;
 
   const LawRecord* law(std::string_view name) const;  // null where there is none
   std::string command() const;                        // `arguments` as a line for a POSIX shell

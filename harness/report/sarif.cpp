@@ -114,6 +114,12 @@ std::string results_sarif(const RunReport& run) {
         rules.add("mutant_killed", "every mutant is killed, by the law that its header names", "docs/mutants.md");
     results.push_back(result(rule, "mutant_killed", m.complaint, location(m.file, 1), m.id));
   }
+  for (const BenchPoint& p : run.bench.points) {
+    if (p.complaint.empty()) continue;
+    const std::size_t rule = rules.add("bench", "a candidate is as fast as it has to be", "docs/report.md");
+    results.push_back(result(rule, "bench", p.complaint, location("properties/laws.inc", 1),
+                             fmt::format("{}/{}/{}", p.candidate, p.series, p.tokens)));
+  }
   for (const ComplaintRecord& c : run.complaints) {
     const std::size_t rule =
         rules.add(c.subject, "the gate's own " + c.subject + " are as they should be", "docs/report.md");
