@@ -80,6 +80,15 @@ uint64_t tally_key(Slot& slot, uint64_t h) {
   return kToldOfEach + 1;
 }
 
+// What a report is where failures may be expected, and by which expectation: -1 by none.
+std::pair<Report, int> expected(const RunOptions& options, const Item& item, const Report& report) {
+  std::pair<Report, int> result{report, -1};
+  if (options.known && (is_bad(report.verdict) || report.verdict == Verdict::kKnown))
+    result.second = options.known(item, report);
+  if (result.second >= 0) result.first.verdict = Verdict::kKnown;
+  return result;
+}
+
 // Everything below up to Run runs in the worker.
 class Work {
  public:
@@ -158,9 +167,14 @@ class Work {
     slot_.phase.store(Phase::kInCall, std::memory_order_release);
   }
 
-  void finish(uint64_t index, const Item& item, const Report& report) {
+  void finish(uint64_t index, const Item& item, const Report& judged) {
+    const auto [report, expectation] = expected(options_, item, judged);
     if (options_.count) options_.count(item, report, counters_);
-    if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) return;
+    if (expectation >= 0) {
+      if (tally_key(slot_, hash(fmt::format("known {}", expectation))) > 1) return;
+    } else if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) {
+      return;
+    }
     while (slot_.written - slot_.read >= kRecords) {
       if (common_.stop != 0) return;
       poll(nullptr, 0, 1);
@@ -447,15 +461,16 @@ class Run {
   }
 
   // An item that has no verdict from its worker, or (counted) another one.
-  void failed(WorkerState& w, uint64_t index, const Report& report, const std::string& output, bool counted) {
+  void failed(WorkerState& w, uint64_t index, const Report& looked, const std::string& output, bool counted) {
     const Item item = plan_.item(index);
+    const auto [report, expectation] = expected(options_, item, looked);
     if (!counted) {
       ++own_done_;
       if (options_.count) options_.count(item, report, own_counters_);
     }
     if (counted) recount(item, passed_report(), report);
-    tally_key(*w.slot, hash(failure_key(item, report)));
-    if (report.law == kNoHang && ++hangs_ >= options_.max_failures) stop();
+    if (expectation < 0) tally_key(*w.slot, hash(failure_key(item, report)));
+    if (expectation < 0 && report.law == kNoHang && ++hangs_ >= options_.max_failures) stop();
     found(w, index, item, report, output);
   }
 
@@ -465,7 +480,8 @@ class Run {
   }
 
   void found(WorkerState& w, uint64_t index, Item item, const Report& report, const std::string& output) {
-    const std::string key = failure_key(item, report);
+    const int expectation = expected(options_, item, report).second;
+    const std::string key = expectation < 0 ? failure_key(item, report) : fmt::format("known {}", expectation);
     if (result_.stopped || interrupted() || known_.contains(key)) return;
     Failure failure;
     failure.index = index;
@@ -475,6 +491,10 @@ class Run {
     failure.key = key;
     failure.output = output;
     known_[key] = result_.failures.size();
+    if (expectation >= 0) {
+      if (options_.on_known) options_.on_known(expectation, failure);
+      return;
+    }
     // A process that outgrew its memory did so over many cases, and a hang has been tried twice.
     if (report.law == kNoHang) {
       failure.repeats_alone = report.verdict == Verdict::kHung;

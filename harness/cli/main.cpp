@@ -109,6 +109,7 @@ void add_common(CLI::App& app, Options& o) {
     o.device = number<int>("--device", s, "an index from 0");
     if (o.device < 0) throw CLI::ValidationError(fmt::format("--device: found '{}', expected an index from 0", s));
   });
+  app.add_option("--known-failures", o.known_failures, "file of failures that verify and gate expect")->type_name("FILE");
   app.add_option("--report", o.report, "folder for report files")->type_name("DIR");
   app.add_flag("--quiet", o.quiet, "failures and the verdict only");
   app.add_flag("--no-color", o.no_color, "no colours (as NO_COLOR does)");

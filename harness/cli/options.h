@@ -28,6 +28,7 @@ struct Options {
   std::string law;                            // this law alone; empty: all
   std::string corpus;                         // folder; empty: the project's own
   std::string mutants;                        // folder; empty: ../lib/mutants from the executable
+  std::string known_failures;                 // file, or empty
   int jobs = 1;                               // worker processes
   int device = 0;                             // index of the GPU
   int max_failures = 10;                      // distinct ones, after which a candidate's run stops

@@ -25,6 +25,7 @@ struct Annotation {
   std::string file;
   int line;
   std::string title, message;
+  const char* level = "error";
 };
 
 // One line of Markdown inside a table, whatever it holds.
@@ -56,6 +57,11 @@ std::string github_annotations(const RunReport& run) {
     if (c.verdict == "unsupported" || c.verdict == "nothing_compared") all.push_back({"", 0, c.name, c.sentence});
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) all.push_back({m.file, 1, "mutant " + m.id, m.complaint});
+  for (const KnownFailureRecord& k : run.known_failures) {
+    const std::string why = fmt::format("{} ({})", k.reason, k.link);
+    if (k.state == "expired") all.push_back({k.file, k.line, "known failure expired", "on " + k.expires + ": " + why});
+    if (k.state == "passes") all.push_back({k.file, k.line, "known failure passes", "take it out: " + why, "warning"});
+  }
   for (const BenchPoint& p : run.bench.points)
     if (!p.complaint.empty()) all.push_back({"", 0, p.candidate, p.complaint});
   for (const GoldenRecord& g : run.golden)
@@ -68,7 +74,7 @@ std::string github_annotations(const RunReport& run) {
     std::string message = a.message;
     if (i + 1 == kAnnotations && all.size() > kAnnotations)
       message += fmt::format("and {} more: see the job's summary", all.size() - kAnnotations);
-    text += fmt::format("::error title={}", escaped(a.title, true));
+    text += fmt::format("::{} title={}", a.level, escaped(a.title, true));
     if (!a.file.empty()) text += fmt::format(",file={}", escaped(a.file, true));
     if (a.line > 0) text += fmt::format(",line={}", a.line);
     text += fmt::format("::{}\n", escaped(message, false));
@@ -96,6 +102,13 @@ std::string github_summary(const RunReport& run) {
                           f.replay.empty() ? code(f.saved) : code(std::string_view(f.replay).substr(0, 2000)));
     }
     if (run.failures.size() > kShown) text += fmt::format("\nand {} more\n", run.failures.size() - kShown);
+    text += '\n';
+  }
+  if (!run.known_failures.empty()) {
+    text += "| known failure | on | state | failed | reason | until |\n|---|---|---|---:|---|---|\n";
+    for (const KnownFailureRecord& k : run.known_failures)
+      text += fmt::format("| {} | {} | {} | {} of {} | {} | {} |\n", code(k.law + " " + k.pattern), code(k.on),
+                          upper(k.state), k.failed, k.tried, code(k.reason + " (" + k.link + ")"), k.expires);
     text += '\n';
   }
   if (run.kills.run)

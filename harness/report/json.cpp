@@ -219,6 +219,14 @@ std::string results_json(const RunReport& run) {
                                     {"verdicts", verdicts(s.verdicts)}};
                       })},
       {"failures", list(run.failures, failure_json)},
+      {"known_failures", list(run.known_failures,
+                              [](const KnownFailureRecord& k) {
+                                return Json{{"file", k.file},     {"line", k.line},   {"law", k.law},
+                                            {"case", k.pattern},  {"on", k.on},       {"candidate", k.candidate},
+                                            {"reason", k.reason}, {"link", k.link},   {"expires", k.expires},
+                                            {"state", k.state},   {"tried", k.tried}, {"failed", k.failed},
+                                            {"replay", k.replay}};
+                              })},
       {"complaints", list(run.complaints,
                           [](const ComplaintRecord& c) {
                             return Json{{"subject", c.subject}, {"message", c.message}, {"file", c.file}};

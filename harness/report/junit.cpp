@@ -225,6 +225,30 @@ Suite mutants_suite(const RunReport& run) {
   return suite;
 }
 
+// A known failure that comes is skipped, one that does not come passes, one that has expired fails.
+Suite known_suite(const RunReport& run) {
+  Suite suite{.name = "known failures", .cases = {}};
+  for (const KnownFailureRecord& k : run.known_failures) {
+    TestCase c{
+        .name = fmt::format("{} {}", k.law, k.pattern), .classname = "twincheck.known", .file = k.file, .line = k.line};
+    const std::string why = fmt::format("{} ({}), until {}", k.reason, k.link, k.expires);
+    if (k.state == "expired") {
+      c.outcome = Outcome::kFailed;
+      c.type = k.state;
+      c.message = c.text = "expired: " + why;
+    } else if (k.state == "passes") {
+      c.output = fmt::format("passes in all of {} cases: take it out; {}", k.tried, why);
+    } else {
+      c.outcome = Outcome::kSkipped;
+      c.message = k.state == "fails"     ? fmt::format("fails in {} of {} cases as expected: {}", k.failed, k.tried, why)
+                  : k.state == "not_met" ? "no case met it"
+                                         : "of another candidate or device";
+    }
+    suite.cases.push_back(std::move(c));
+  }
+  return suite;
+}
+
 // Each curve of each candidate is a test case; its time is that of its points together.
 Suite bench_suite(const RunReport& run) {
   Suite suite{.name = "bench", .cases = {}};
@@ -273,6 +297,7 @@ Suite run_suite(const RunReport& run) {
 std::string junit_xml(const RunReport& run) {
   std::vector<Suite> suites{run_suite(run)};
   for (const CandidateRecord& candidate : run.candidates) suites.push_back(candidate_suite(run, candidate));
+  if (!run.known_failures.empty()) suites.push_back(known_suite(run));
   if (!run.golden.empty()) suites.push_back(golden_suite(run));
   if (run.kills.run) suites.push_back(mutants_suite(run));
   if (!run.bench.points.empty()) suites.push_back(bench_suite(run));

@@ -117,6 +117,18 @@ struct ComplaintRecord {
   std::string file;  // from the project's root, that it is about; may be empty
 };
 
+// A failure that --known-failures expects, and what became of it.
+struct KnownFailureRecord {
+  std::string file;
+  int line = 0;
+  std::string law, pattern, on, candidate, reason, link, expires;
+  // fails: as expected; passes: met, and no case failed; not_met: no case is like it; expired; elsewhere: of other
+  // candidates or devices
+  std::string state = "not_met";
+  uint64_t tried = 0, failed = 0;  // cases that it is about; those that failed as it says
+  std::string replay = {};         // the command for one of them
+};
+
 struct SweepRecord {
   std::string candidate, name;
   double seconds = 0;
@@ -196,6 +208,7 @@ struct RunReport {
   std::vector<CandidateRecord> candidates;
   std::vector<StageRecord> stages;
   std::vector<FailureRecord> failures;
+  std::vector<KnownFailureRecord> known_failures;
   std::vector<ComplaintRecord> complaints;
   std::vector<SweepRecord> sweeps;
   std::vector<GoldenRecord> golden;

@@ -114,6 +114,14 @@ std::string results_sarif(const RunReport& run) {
         rules.add("mutant_killed", "every mutant is killed, by the law that its header names", "docs/mutants.md");
     results.push_back(result(rule, "mutant_killed", m.complaint, location(m.file, 1), m.id));
   }
+  for (const KnownFailureRecord& k : run.known_failures) {
+    if (k.state != "expired") continue;
+    const std::size_t rule =
+        rules.add("known_failure_expired", "a known failure is mended before its date", "docs/known-failures.md");
+    results.push_back(result(rule, "known_failure_expired",
+                             fmt::format("expired on {}: {} ({})", k.expires, k.reason, k.link), location(k.file, k.line),
+                             fmt::format("{}/{}/{}", k.law, k.pattern, k.on)));
+  }
   for (const BenchPoint& p : run.bench.points) {
     if (p.complaint.empty()) continue;
     const std::size_t rule = rules.add("bench", "a candidate is as fast as it has to be", "docs/report.md");
