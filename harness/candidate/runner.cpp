@@ -131,6 +131,7 @@ class Work {
         if (!is_bad(reports.at(0).verdict)) reports = {crashed(complaint)};
         leave = true;
       }
+      for (uint64_t i = 0; i < count; ++i) reports.at(i) = expected(options_, items[i], reports.at(i)).first;
       for (uint64_t i = 0; i < count; ++i) finish(first + i, items[i], reports.at(i));
       slot_.done.fetch_add(count, std::memory_order_relaxed);
       slot_.phase.store(Phase::kReady, std::memory_order_release);
@@ -167,11 +168,10 @@ class Work {
     slot_.phase.store(Phase::kInCall, std::memory_order_release);
   }
 
-  void finish(uint64_t index, const Item& item, const Report& judged) {
-    const auto [report, expectation] = expected(options_, item, judged);
+  void finish(uint64_t index, const Item& item, const Report& report) {
     if (options_.count) options_.count(item, report, counters_);
-    if (expectation >= 0) {
-      if (tally_key(slot_, hash(fmt::format("known {}", expectation))) > 1) return;
+    if (report.verdict == Verdict::kKnown) {
+      if (tally_key(slot_, hash(fmt::format("known {}", options_.known(item, report)))) > 1) return;
     } else if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) {
       return;
     }

@@ -181,8 +181,7 @@ std::string verdict_of(const RunReport& record) {
   for (const CandidateRecord& c : record.candidates) compared += c.totals.elements();
   for (const SweepRecord& s : record.sweeps) compared += s.values;
   for (const GoldenRecord& g : record.golden) compared += g.ids + g.weights;
-  return compared > 0 || record.kills.run || !record.bench.points.empty() ? "passed"
-                                                                          : "nothing_compared";  // an empty shard, or `list`
+  return compared > 0 || record.kills.run || record.bench.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
 }
 
 // In a step of GitHub Actions: annotations, and the job's summary.

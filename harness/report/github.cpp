@@ -62,8 +62,8 @@ std::string github_annotations(const RunReport& run) {
     if (k.state == "expired") all.push_back({k.file, k.line, "known failure expired", "on " + k.expires + ": " + why});
     if (k.state == "passes") all.push_back({k.file, k.line, "known failure passes", "take it out: " + why, "warning"});
   }
-  for (const BenchPoint& p : run.bench.points)
-    if (!p.complaint.empty()) all.push_back({"", 0, p.candidate, p.complaint});
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    all.push_back({"", 0, r.candidate, fmt::format("{:.3f} times the time in {}: {}", r.most, r.against, r.most_at)});
   for (const GoldenRecord& g : run.golden)
     if (g.skipped > 0) all.push_back({"", 0, g.file, fmt::format("{} of {} records skipped", g.skipped, g.records)});
   for (const ComplaintRecord& c : run.complaints) all.push_back({c.file, 0, c.subject, c.message});
@@ -118,8 +118,9 @@ std::string github_summary(const RunReport& run) {
         run.kills.mutants.size(), run.kills.seconds);
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) text += fmt::format("* {}\n", code(m.complaint));
-  for (const BenchPoint& p : run.bench.points)
-    if (!p.complaint.empty()) text += fmt::format("* {}\n", code(p.complaint));
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    text += fmt::format("* {} takes {:.3f} times the time in {}: {}\n", code(r.candidate), r.most, code(r.against),
+                        code(r.most_at));
   for (const ComplaintRecord& c : run.complaints) text += fmt::format("* {}\n", code(c.message));
   for (const GoldenRecord& g : run.golden)
     text += fmt::format("{}: {} records, {} wrong, {} skipped.\n", code(g.file), g.records, g.wrong, g.skipped);

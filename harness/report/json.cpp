@@ -163,16 +163,32 @@ Json kills_json(const MatrixOfKills& k) {
 }
 
 Json bench_json(const BenchRecord& b) {
-  if (b.points.empty()) return nullptr;
-  return {{"device", b.device},
+  if (!b.run) return nullptr;
+  const auto ratio = [](const BenchRecord::Ratio& r) {
+    return Json{{"candidate", r.candidate}, {"against", r.against}, {"shapes", r.shapes},
+                {"least", r.least},         {"most", r.most},       {"most_at", r.most_at}};
+  };
+  return {{"platform", b.platform},
+          {"device", b.device},
           {"copy_bytes_per_second", b.copy_bytes_per_second},
-          {"empty_seconds", b.empty_seconds},
-          {"points", list(b.points, [](const BenchPoint& p) {
-             return Json{{"candidate", p.candidate}, {"series", p.series},   {"case", p.case_text},
-                         {"tokens", p.tokens},       {"seconds", p.seconds}, {"low", p.low},
-                         {"high", p.high},           {"samples", p.samples}, {"bytes", p.bytes},
-                         {"complaint", p.complaint}};
-           })}};
+          {"empty", b.empty},
+          {"points", list(b.points,
+                          [](const BenchPoint& p) {
+                            return Json{{"candidate", p.candidate},
+                                        {"label", p.label},
+                                        {"case", p.case_text},
+                                        {"tokens", p.tokens},
+                                        {"bytes", p.bytes},
+                                        {"microseconds", p.microseconds},
+                                        {"low", p.low},
+                                        {"high", p.high},
+                                        {"method", p.method},
+                                        {"calls", p.calls},
+                                        {"verdict", p.verdict},
+                                        {"detail", p.detail}};
+                          })},
+          {"ratios", list(b.ratios, ratio)},
+          {"slower", list(b.slower, ratio)}};
 }
 
 }  // namespace

@@ -249,22 +249,32 @@ Suite known_suite(const RunReport& run) {
   return suite;
 }
 
-// Each curve of each candidate is a test case; its time is that of its points together.
+// Each curve of each candidate is a test case, wrong where a result is, or a time by --max-slowdown.
 Suite bench_suite(const RunReport& run) {
   Suite suite{.name = "bench", .cases = {}};
-  for (const BenchPoint& p : run.bench.points) {
-    const std::string classname = "twincheck.bench." + p.candidate;
-    if (suite.cases.empty() || suite.cases.back().classname != classname || suite.cases.back().name != p.series)
-      suite.cases.push_back({.name = p.series, .classname = classname});
-    TestCase& c = suite.cases.back();
-    c.seconds += p.seconds;
-    c.output += fmt::format("{}{} tokens: {:.3f} us", c.output.empty() ? "" : "\n", p.tokens, p.seconds * 1e6);
-    if (p.complaint.empty()) continue;
-    if (c.outcome != Outcome::kFailed) c.message = p.complaint;
+  const auto curve = [&](const std::string& candidate, const std::string& name) -> TestCase& {
+    const std::string classname = "twincheck.bench." + candidate;
+    for (TestCase& c : suite.cases)
+      if (c.classname == classname && c.name == name) return c;
+    suite.cases.push_back({.name = name, .classname = classname});
+    return suite.cases.back();
+  };
+  const auto wrong = [](TestCase& c, const char* type, const std::string& words) {
+    if (c.outcome != Outcome::kFailed) c.message = words;
     c.outcome = Outcome::kFailed;
-    c.type = "bench";
-    c.text += p.complaint + "\n";
+    c.type = type;
+    c.text += words + "\n";
+  };
+  for (const BenchPoint& p : run.bench.points) {
+    TestCase& c = curve(p.candidate, p.label);
+    c.seconds += p.microseconds * 1e-6;
+    c.output += fmt::format("{}{} tokens: {:.3f} us", c.output.empty() ? "" : "\n", p.tokens, p.microseconds);
+    if (p.verdict == "failed" || p.verdict == "crashed" || p.verdict == "hung")
+      wrong(c, "bench", fmt::format("{} tokens: {}: {}", p.tokens, p.verdict, p.detail));
   }
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    wrong(curve(r.candidate, "baseline"), "slower",
+          fmt::format("{:.3f} times the time in {}: {}", r.most, r.against, r.most_at));
   return suite;
 }
 
@@ -300,7 +310,7 @@ std::string junit_xml(const RunReport& run) {
   if (!run.known_failures.empty()) suites.push_back(known_suite(run));
   if (!run.golden.empty()) suites.push_back(golden_suite(run));
   if (run.kills.run) suites.push_back(mutants_suite(run));
-  if (!run.bench.points.empty()) suites.push_back(bench_suite(run));
+  if (run.bench.run) suites.push_back(bench_suite(run));
 
   std::size_t tests = 0, failures = 0, errors = 0, skipped = 0;
   std::string body;

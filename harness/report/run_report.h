@@ -166,25 +166,40 @@ struct GoldenRecord {
   uint64_t records = 0, ids = 0, weights = 0, wrong = 0, skipped = 0;
 };
 
-// What was timed: one candidate at one number of tokens.
+// One candidate on one shape, as `bench` timed it.
 struct BenchPoint {
   std::string candidate;
-  std::string series;  // what the curve holds fixed, in words: "top_k 10, 1 shared from weights, i32/f32/bf16"
-  std::string case_text;
+  std::string label;      // the shape without its tokens, in words
+  std::string case_text;  // the case that was timed
   int64_t tokens = 0;
-  double seconds = 0;        // of one call, the median
-  double low = 0, high = 0;  // the middle half of the samples
-  uint64_t samples = 0;
-  uint64_t bytes = 0;     // that the operation must move
-  std::string complaint;  // what is wrong with it, as "1.31 times the baseline's time"; empty where nothing is
+  uint64_t bytes = 0;  // that must be moved
+  // Of one call, over the passes: the median, and what a tenth of them is below and above. 0 where it was not timed.
+  double microseconds = 0, low = 0, high = 0;
+  std::string method;  // graph, events, clock
+  uint64_t calls = 0;  // that were timed
+  std::string verdict = "not_run", detail;
+
+  bool timed() const { return microseconds > 0; }
+  double bytes_per_second() const { return timed() ? static_cast<double>(bytes) * 1e6 / microseconds : 0; }
 };
 
-// The ceilings are the device's own, measured in the same run; 0 where they were not.
 struct BenchRecord {
-  std::string device;  // in words
-  double copy_bytes_per_second = 0;
-  double empty_seconds = 0;  // of an empty kernel, as candidates are called
-  std::vector<BenchPoint> points;
+  bool run = false;
+  std::string platform, device;
+  double copy_bytes_per_second = 0;  // of a large copy; 0 where it was not measured
+  std::string empty;                 // the candidate whose kernel does nothing; its points are a floor
+  std::vector<BenchPoint> points;    // candidates within shapes
+  std::string plot;                  // SVG
+
+  // How one candidate's times compare with another's on the same shapes: the ratio's ends, and the case of the larger one.
+  struct Ratio {
+    std::string candidate, against;
+    uint64_t shapes = 0;
+    double least = 0, most = 0;
+    std::string most_at;
+  };
+  std::vector<Ratio> ratios;
+  std::vector<Ratio> slower;  // than in the baseline by more than was allowed, each alone; `against` is the file
 };
 
 struct RunReport {

@@ -122,11 +122,11 @@ std::string results_sarif(const RunReport& run) {
                              fmt::format("expired on {}: {} ({})", k.expires, k.reason, k.link), location(k.file, k.line),
                              fmt::format("{}/{}/{}", k.law, k.pattern, k.on)));
   }
-  for (const BenchPoint& p : run.bench.points) {
-    if (p.complaint.empty()) continue;
-    const std::size_t rule = rules.add("bench", "a candidate is as fast as it has to be", "docs/report.md");
-    results.push_back(result(rule, "bench", p.complaint, location("properties/laws.inc", 1),
-                             fmt::format("{}/{}/{}", p.candidate, p.series, p.tokens)));
+  for (const BenchRecord::Ratio& r : run.bench.slower) {
+    const std::size_t rule = rules.add("slower", "a candidate is no slower than it was", "docs/report.md");
+    results.push_back(result(
+        rule, "slower", fmt::format("{} takes {:.3f} times the time in {}: {}", r.candidate, r.most, r.against, r.most_at),
+        location("properties/laws.inc", 1), r.candidate + "/" + r.most_at));
   }
   for (const ComplaintRecord& c : run.complaints) {
     const std::size_t rule =
