@@ -11,6 +11,6 @@ COPY ci/setup ci/lib.sh /twincheck/ci/
 RUN /twincheck/ci/setup gate && rm -rf /var/lib/apt/lists/*
 COPY . /twincheck
 WORKDIR /twincheck
-ENV TWINCHECK_HIP_ARCHITECTURES=$ARCHITECTURES
+ENV TWINCHECK_HIP_ARCHITECTURES=$ARCHITECTURES LD_LIBRARY_PATH=/opt/rocm/lib
 RUN ci/build --no-install gate
 ENTRYPOINT ["/twincheck/ci/gate", "--no-install"]
