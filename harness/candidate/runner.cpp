@@ -131,7 +131,8 @@ class Work {
         if (!is_bad(reports.at(0).verdict)) reports = {crashed(complaint)};
         leave = true;
       }
-      for (uint64_t i = 0; i < count; ++i) reports.at(i) = expected(options_, items[i], reports.at(i)).first;
+      for (uint64_t i = 0; options_.known && i < count; ++i)
+        reports.at(i) = expected(options_, items[i], reports.at(i)).first;
       for (uint64_t i = 0; i < count; ++i) finish(first + i, items[i], reports.at(i));
       slot_.done.fetch_add(count, std::memory_order_relaxed);
       slot_.phase.store(Phase::kReady, std::memory_order_release);
