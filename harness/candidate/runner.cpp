@@ -85,6 +85,15 @@ uint64_t tally_key(Slot& slot, uint64_t h) {
   return kToldOfEach + 1;
 }
 
+// What a report is where failures may be expected, and by which expectation: -1 by none.
+std::pair<Report, int> expected(const RunOptions& options, const Item& item, const Report& report) {
+  std::pair<Report, int> result{report, -1};
+  if (options.known && (is_bad(report.verdict) || report.verdict == Verdict::kKnown))
+    result.second = options.known(item, report);
+  if (result.second >= 0) result.first.verdict = Verdict::kKnown;
+  return result;
+}
+
 // Everything below up to Run runs in the worker.
 class Work {
  public:
@@ -129,6 +138,8 @@ class Work {
         if (!is_bad(reports.at(0).verdict)) reports = {crashed(complaint)};
         leave = true;
       }
+      for (uint64_t i = 0; options_.known && i < count; ++i)
+        reports.at(i) = expected(options_, items[i], reports.at(i)).first;
       count_items(items, reports);
       for (uint64_t i = 0; i < count; ++i) finish(first + i, items[i], reports.at(i));
       slot_.done.fetch_add(count, std::memory_order_relaxed);
@@ -204,7 +215,11 @@ class Work {
   }
 
   void finish(uint64_t index, const Item& item, const Report& report) {
-    if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) return;
+    if (report.verdict == Verdict::kKnown) {
+      if (tally_key(slot_, hash(fmt::format("known {}", options_.known(item, report)))) > 1) return;
+    } else if (!is_bad(report.verdict) || tally_key(slot_, hash(failure_key(item, report))) > kToldOfEach) {
+      return;
+    }
     while (slot_.written - slot_.read >= kRecords) {
       if (common_.stop != 0) return;
       poll(nullptr, 0, 1);
@@ -495,15 +510,16 @@ class Run {
   }
 
   // An item that has no verdict from its worker, or (counted) another one.
-  void failed(WorkerState& w, uint64_t index, const Report& report, const std::string& output, bool counted) {
+  void failed(WorkerState& w, uint64_t index, const Report& looked, const std::string& output, bool counted) {
     const Item item = plan_.item(index);
+    const auto [report, expectation] = expected(options_, item, looked);
     if (!counted) {
       ++own_done_;
       if (options_.count) options_.count(item, report, own_counters_);
     }
     if (counted) recount(item, passed_report(), report);
-    tally_key(*w.slot, hash(failure_key(item, report)));
-    if (report.law == kNoHang && ++hangs_ >= options_.max_failures) stop();
+    if (expectation < 0) tally_key(*w.slot, hash(failure_key(item, report)));
+    if (expectation < 0 && report.law == kNoHang && ++hangs_ >= options_.max_failures) stop();
     found(w, index, item, report, output);
   }
 
@@ -513,7 +529,8 @@ class Run {
   }
 
   void found(WorkerState& w, uint64_t index, Item item, const Report& report, const std::string& output) {
-    const std::string key = failure_key(item, report);
+    const int expectation = expected(options_, item, report).second;
+    const std::string key = expectation < 0 ? failure_key(item, report) : fmt::format("known {}", expectation);
     if (result_.stopped || interrupted() || known_.contains(key)) return;
     Failure failure;
     failure.index = index;
@@ -523,6 +540,10 @@ class Run {
     failure.key = key;
     failure.output = output;
     known_[key] = result_.failures.size();
+    if (expectation >= 0) {
+      if (options_.on_known) options_.on_known(expectation, failure);
+      return;
+    }
     // A process that outgrew its memory did so over many cases, and a hang has been tried twice.
     if (report.law == kNoHang) {
       failure.repeats_alone = report.verdict == Verdict::kHung;
@@ -698,7 +719,7 @@ RunResult run_in_process(const Plan& plan, const MakeJudge& make_judge, const Ru
   result.counters.resize(options.counters);
   const Clock::time_point start = Clock::now();
   const Judge judge = make_judge();
-  std::map<std::string, std::size_t> known;
+  std::map<std::string, std::size_t> told;
   for (uint64_t i = 0; i < plan.size && !result.stopped; ++i) {
     if (options.interrupt != nullptr && *options.interrupt != 0) {
       result.interrupted = true;
@@ -706,31 +727,34 @@ RunResult run_in_process(const Plan& plan, const MakeJudge& make_judge, const Ru
     }
     if (options.seconds > 0 && seconds_since(start) >= options.seconds) break;
     const Item item = plan.item(i);
-    Report report;
+    Report looked;
     try {
-      report = judge({&item, 1}).at(0);
+      looked = judge({&item, 1}).at(0);
     } catch (const std::exception& e) {
-      report = crashed(fmt::format("exception: {}", e.what()));
+      looked = crashed(fmt::format("exception: {}", e.what()));
       result.stopped = true;  // a device that is down stays so
     }
+    const auto [report, expectation] = expected(options, item, looked);
     ++result.done;
     if (options.count) options.count(item, report, result.counters);
     if (options.on_tick) options.on_tick(result.done, seconds_since(start));
-    if (!is_bad(report.verdict)) continue;
-    const std::string key = failure_key(item, report);
-    if (const auto [it, fresh] = known.emplace(key, result.failures.size()); !fresh) {
+    if (expectation < 0 && !is_bad(report.verdict)) continue;
+    Failure failure;
+    failure.index = i;
+    failure.origin = plan.origin ? plan.origin(i) : "";
+    failure.item = item;
+    failure.report = report;
+    failure.key = expectation < 0 ? failure_key(item, report) : fmt::format("known {}", expectation);
+    const auto [it, fresh] = told.emplace(failure.key, result.failures.size());
+    if (expectation >= 0) {
+      if (fresh && options.on_known) options.on_known(expectation, failure);
+      continue;
+    }
+    if (!fresh) {
       ++result.failures[it->second].equal;
       continue;
     }
-    result.failures.push_back({.index = i,
-                               .origin = plan.origin ? plan.origin(i) : "",
-                               .item = item,
-                               .report = report,
-                               .key = key,
-                               .output = {},
-                               .repeats_alone = false,
-                               .sequence = {},
-                               .equal = 1});
+    result.failures.push_back(std::move(failure));
     if (options.on_failure) options.on_failure(result.failures.back());
     result.stopped = result.stopped || static_cast<int>(result.failures.size()) >= options.max_failures;
   }

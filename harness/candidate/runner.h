@@ -52,7 +52,11 @@ struct RunOptions {
   int threads = 1;        // of a worker, that make a batch's items and count them: plan.item and `count` are called on each
   std::size_t counters = 0;
   Count count;
-  std::function<void(const Failure&)> on_failure;  // as soon as it is known; in order of discovery
+  // Which failure somebody expects: the number of the expectation, from 0, or -1; it does not ask for the verdict. Such a
+  // failure is kKnown, and neither tried again nor one of max_failures. Runs where `count` does.
+  std::function<int(const Item&, const Report&)> known;
+  std::function<void(int expectation, const Failure&)> on_known;  // the first of each
+  std::function<void(const Failure&)> on_failure;                 // as soon as it is known; in order of discovery
   std::function<void(uint64_t done, double elapsed)>
       on_tick;                              // now and then, at least every 0.1 s while nothing else happens
   const volatile int* interrupt = nullptr;  // set: stop at once

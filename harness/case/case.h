@@ -165,6 +165,12 @@ Matrix implied_matrix_of(const Case& c, Operand o);
 // parse(text(c)) == c.
 std::string text(const Case& c);
 
+// The same with every field of the case, those that have their defaults included; fields of matrices as in text().
+std::string full_text(const Case& c);
+
+// Is it the name of a field, as "tokens" or "out_ids.row_stride"?
+bool is_field(std::string_view name);
+
 // Where and why a text is not a case. Column counts from 1.
 struct ParseError : std::runtime_error {
   ParseError(std::size_t at, const std::string& what) : std::runtime_error(what), column(at) {}

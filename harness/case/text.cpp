@@ -442,31 +442,44 @@ class Parser {
   Case case_;
 };
 
-}  // namespace
-
-std::string text(const Case& c) {
+std::string line_of(const Case& c, bool full) {
   const Case plain;
   std::string line = fmt::format("append source={} tokens={} top_k={} shared={}", word_or_number(kSourceNames, c.source),
                                  c.tokens, c.top_k, c.shared);
   const auto put = [&](Field field, const auto& value) {
     fmt::format_to(std::back_inserter(line), " {}={}", kFieldNames[field], value);
   };
-  if (c.hidden != plain.hidden) put(kHidden, c.hidden);
-  if (c.ids_dtype != plain.ids_dtype) put(kIdsDtype, word_or_number(kDtypeNames, c.ids_dtype));
-  if (c.weights_dtype != plain.weights_dtype) put(kWeightsDtype, word_or_number(kDtypeNames, c.weights_dtype));
-  if (c.shared_dtype != plain.shared_dtype) put(kSharedDtype, word_or_number(kDtypeNames, c.shared_dtype));
-  if (c.broadcast) put(kBroadcast, 1);
-  if (c.in_place != plain.in_place) put(kInPlace, word_or_number(kInPlaceNames, c.in_place));
-  if (c.scale_bits != plain.scale_bits) put(kScale, fmt::format("0x{:08x}", c.scale_bits));
-  if (c.base_id != plain.base_id) put(kBaseId, c.base_id);
-  if (c.remap != plain.remap) put(kRemap, c.remap);
+  if (full || c.hidden != plain.hidden) put(kHidden, c.hidden);
+  if (full || c.ids_dtype != plain.ids_dtype) put(kIdsDtype, word_or_number(kDtypeNames, c.ids_dtype));
+  if (full || c.weights_dtype != plain.weights_dtype) put(kWeightsDtype, word_or_number(kDtypeNames, c.weights_dtype));
+  if (full || c.shared_dtype != plain.shared_dtype) put(kSharedDtype, word_or_number(kDtypeNames, c.shared_dtype));
+  if (full || c.broadcast) put(kBroadcast, c.broadcast ? 1 : 0);
+  if (full || c.in_place != plain.in_place) put(kInPlace, word_or_number(kInPlaceNames, c.in_place));
+  if (full || c.scale_bits != plain.scale_bits) put(kScale, fmt::format("0x{:08x}", c.scale_bits));
+  if (full || c.base_id != plain.base_id) put(kBaseId, c.base_id);
+  if (full || c.remap != plain.remap) put(kRemap, c.remap);
   if (c.args_size) put(kArgsSize, *c.args_size);
-  if (c.seed != plain.seed) put(kSeed, fmt::format("{:#x}", c.seed));
-  if (c.ids != plain.ids) put(kIds, word_or_number(kIdClassNames, c.ids));
-  if (c.weights != plain.weights) put(kWeights, word_or_number(kValueClassNames, c.weights));
-  if (c.shared_values != plain.shared_values) put(kSharedValues, word_or_number(kValueClassNames, c.shared_values));
+  if (full || c.seed != plain.seed) put(kSeed, fmt::format("{:#x}", c.seed));
+  if (full || c.ids != plain.ids) put(kIds, word_or_number(kIdClassNames, c.ids));
+  if (full || c.weights != plain.weights) put(kWeights, word_or_number(kValueClassNames, c.weights));
+  if (full || c.shared_values != plain.shared_values) put(kSharedValues, word_or_number(kValueClassNames, c.shared_values));
   for (int o = 0; o < kOperands; ++o) put_operand(line, c, static_cast<Operand>(o));
   return line;
+}
+
+}  // namespace
+
+std::string text(const Case& c) { return line_of(c, /*full=*/false); }
+
+std::string full_text(const Case& c) { return line_of(c, /*full=*/true); }
+
+bool is_field(std::string_view name) {
+  const auto is_one_of = [](std::span<const std::string_view> names, std::string_view word) {
+    return std::find(names.begin(), names.end(), word) != names.end();
+  };
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return is_one_of(kFieldNames, name);
+  return is_one_of(kOperandNames, name.substr(0, dot)) && is_one_of(kOperandFieldNames, name.substr(dot + 1));
 }
 
 Case parse(std::string_view line) { return Parser(line).run(); }

@@ -27,7 +27,9 @@ std::string mutants_folder(const Options& options) {
     return options.mutants;
   }
   const fs::path executable = fs::read_symlink("/proc/self/exe", error);
-  const fs::path folder = executable.parent_path().parent_path() / "lib" / "mutants";
+  fs::path folder = executable.parent_path().parent_path() / "lib" / "mutants";
+  if (const fs::path installed = folder.parent_path() / "twincheck" / "mutants"; fs::is_directory(installed, error))
+    folder = installed;
   if (!fs::is_directory(folder, error))
     throw UsageError(
         fmt::format("there are no mutants in {}: build the target `mutants`, or give --mutants DIR", folder.string()));

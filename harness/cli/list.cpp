@@ -19,7 +19,9 @@ int list(const Options& options) {
   for (const Platform& p : platforms) {
     if (p.here) {
       std::string devices;
-      for (std::size_t i = 0; i < p.devices.size(); ++i) devices += fmt::format("   device {}: {}", i, p.devices[i]);
+      for (std::size_t i = 0; i < p.devices.size(); ++i)
+        devices += fmt::format("   device {}: {}{}", i, p.devices[i],
+                               p.architectures[i].empty() ? "" : fmt::format(" ({})", p.architectures[i]));
       fmt::print("  {:<6} here{}\n", p.name, devices);
     } else {
       fmt::print("  {:<6} not here: {}\n", p.name, p.reason);

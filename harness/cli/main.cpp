@@ -111,6 +111,7 @@ void add_common(CLI::App& app, Options& o) {
   });
   add("--oracle-samples", "N", "sweeps on a GPU: f32 inputs by which its oracle is held against the CPU's (65536)",
       [&o](const std::string& s) { o.oracle_samples = number<uint64_t>("--oracle-samples", s, "a count"); });
+  app.add_option("--known-failures", o.known_failures, "file of failures that verify and gate expect")->type_name("FILE");
   app.add_option("--report", o.report, "folder for report files")->type_name("DIR");
   app.add_flag("--quiet", o.quiet, "failures and the verdict only");
   app.add_flag("--no-color", o.no_color, "no colours (as NO_COLOR does)");
@@ -140,6 +141,19 @@ void add_common(CLI::App& app, Options& o) {
   app.add_flag("--in-process", o.in_process,
                "no isolation and exact allocations on a GPU, one case at a time: for compute-sanitizer and its like");
   app.add_flag("--no-corpus", o.no_corpus, "leave out saved failures and the corpus");
+}
+
+// The GPU that CTest has set apart for this test, "id:2,slots:1"; 0 where it has not.
+int device_of_ctest() {
+  const char* group = std::getenv("CTEST_RESOURCE_GROUP_0_GPUS");
+  constexpr std::string_view kId = "id:";
+  std::string_view text = group == nullptr ? "" : group;
+  text = text.substr(0, std::min(text.find(','), text.size()));
+  if (text.substr(0, kId.size()) != kId) return 0;
+  text.remove_prefix(kId.size());
+  int device = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), device);
+  return error == std::errc{} && end == text.data() + text.size() && device >= 0 ? device : 0;
 }
 
 // Runs the verb. What it cannot go on with is told and recorded, and it ends in 2.
@@ -174,7 +188,7 @@ std::string verdict_of(const RunReport& record) {
   for (const CandidateRecord& c : record.candidates) compared += c.totals.elements();
   for (const SweepRecord& s : record.sweeps) compared += s.values;
   for (const GoldenRecord& g : record.golden) compared += g.ids + g.weights;
-  return compared > 0 || record.kills.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
+  return compared > 0 || record.kills.run || record.bench.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
 }
 
 // In a step of GitHub Actions: annotations, and the job's summary.
@@ -208,6 +222,7 @@ int run(int argc, char** argv) {
       "malformed input, or where nothing was compared; 130 if interrupted; otherwise 0. `twincheck VERB --help` says more.");
   Options options;
   options.jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.device = device_of_ctest();
   const Verb* chosen = nullptr;
   for (const Verb& verb : kVerbs) {
     CLI::App* sub = app.add_subcommand(verb.name, verb.help);
@@ -239,7 +254,8 @@ int run(int argc, char** argv) {
       for (const Verb& verb : kVerbs) what += fmt::format("{}{}", &verb == kVerbs.data() ? "" : ", ", verb.name);
     }
     while (!what.empty() && what.back() == '\n') what.pop_back();
-    const std::string verb = chosen != nullptr ? std::string(" ") + chosen->name : "";
+    const std::vector<CLI::App*> parsed = app.get_subcommands();
+    const std::string verb = parsed.empty() ? "" : " " + parsed[0]->get_name();
     fmt::print(stderr, "twincheck: {}; see `twincheck{} --help`\n", what, verb);
     return kUnusable;
   }

@@ -36,21 +36,7 @@ constexpr uint64_t kEnoughKills = 40, kEnoughCorpusKills = 12, kEnoughDeaths = 4
 // Cases of the corpus with so many tokens take most of its time: they are for mutants that nothing before them has killed.
 constexpr int64_t kManyTokens = 4096;
 
-constexpr std::array kPromises{promise::kRoutedIds,
-                               promise::kAppendedIds,
-                               promise::kRoutedWeights,
-                               promise::kAppendedWeights,
-                               promise::kAllWritten,
-                               promise::kGuards,
-                               promise::kGaps,
-                               promise::kInputs,
-                               promise::kRepeats,
-                               promise::kRefusal,
-                               promise::kRefusalStatus,
-                               promise::kRefusalTouches,
-                               promise::kUnsupportedTouches,
-                               promise::kRuntimeError,
-                               promise::kNoCrash};
+constexpr auto& kPromises = promise::kAll;
 constexpr std::size_t kNoCrashIndex = kPromises.size() - 1;
 using Promises = std::bitset<kPromises.size()>;
 

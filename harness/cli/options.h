@@ -29,6 +29,7 @@ struct Options {
   std::string law;                            // this law alone; empty: all
   std::string corpus;                         // folder; empty: the project's own
   std::string mutants;                        // folder; empty: ../lib/mutants from the executable
+  std::string known_failures;                 // file, or empty
   int jobs = 1;                               // worker processes
   int device = 0;                             // index of the GPU
   uint64_t oracle_samples = 1 << 16;          // of f32, by which the oracle on a device is held against the CPU's

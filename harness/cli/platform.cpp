@@ -20,6 +20,21 @@ Function* symbol(void* library, const char* name) {
 // The answers of a runtime, as lines: "here" and the devices' names, or "absent" and the reason.
 std::string absent(std::string_view reason) { return fmt::format("absent\n{}", reason); }
 
+// The one text of a hipDeviceProp_t, wherever this version has it, that is an architecture's name; empty where there is
+// none.
+std::string architecture_of(int (*properties)(void*, int), int device) {
+  std::vector<char> bytes(std::size_t{1} << 16);
+  if (properties(bytes.data(), device) != 0) return "";
+  const std::string_view all(bytes.data(), bytes.size());
+  for (std::size_t at = all.find("gfx"); at != std::string_view::npos; at = all.find("gfx", at + 1)) {
+    const std::string_view word = all.substr(at, std::min(all.find('\0', at), all.size()) - at);
+    const std::size_t end = std::min(word.find(':'), word.size());
+    if (end > 5 && word.substr(3, end - 3).find_first_not_of("0123456789abcdef") == std::string_view::npos)
+      return std::string(word.substr(0, end));
+  }
+  return "";
+}
+
 std::string ask_hip() {
   void* library = nullptr;
   for (const char* name : {"libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"}) {
@@ -36,11 +51,13 @@ std::string ask_hip() {
   if (count == 0) return absent("hipErrorNoDevice");
   // The properties struct differs between versions; the device's own name has a call of its own.
   auto* const device_name = symbol<int(char*, int, int)>(library, "hipDeviceGetName");
+  auto* properties = symbol<int(void*, int)>(library, "hipGetDevicePropertiesR0600");
+  if (properties == nullptr) properties = symbol<int(void*, int)>(library, "hipGetDeviceProperties");
   std::string lines = "here";
   for (int device = 0; device < count; ++device) {
     std::array<char, 256> name{};
     if (device_name == nullptr || device_name(name.data(), static_cast<int>(name.size()) - 1, device) != 0) name[0] = '?';
-    lines += fmt::format("\n{}", name.data());
+    lines += fmt::format("\n{}\t{}", name.data(), properties == nullptr ? "" : architecture_of(properties, device));
   }
   return lines;
 }
@@ -52,6 +69,7 @@ std::string ask_cuda() {
   auto* const count_devices = symbol<int(int*)>(library, "cuDeviceGetCount");
   auto* const error_name = symbol<int(int, const char**)>(library, "cuGetErrorName");
   auto* const device_name = symbol<int(char*, int, int)>(library, "cuDeviceGetName");
+  auto* const attribute = symbol<int(int*, int, int)>(library, "cuDeviceGetAttribute");
   if (init == nullptr || count_devices == nullptr || error_name == nullptr || device_name == nullptr)
     return absent("libcuda.so.1 lacks cuInit or cuDeviceGetCount");
   int count = 0;
@@ -67,13 +85,18 @@ std::string ask_cuda() {
   for (int device = 0; device < count; ++device) {
     std::array<char, 256> name{};
     if (device_name(name.data(), static_cast<int>(name.size()) - 1, device) != 0) name[0] = '?';
-    lines += fmt::format("\n{}", name.data());
+    int major = 0, minor = 0;
+    constexpr int kMajor = 75, kMinor = 76;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+    const bool known =
+        attribute != nullptr && attribute(&major, kMajor, device) == 0 && attribute(&minor, kMinor, device) == 0;
+    lines += fmt::format("\n{}\t{}", name.data(), known ? fmt::format("sm_{}{}", major, minor) : "");
   }
   return lines;
 }
 
 Platform probe(std::string name, MemoryKind memory, std::string (*ask)()) {
-  Platform platform{.name = std::move(name), .memory = memory, .here = false, .reason = {}, .devices = {}};
+  Platform platform{
+      .name = std::move(name), .memory = memory, .here = false, .reason = {}, .devices = {}, .architectures = {}};
   Worker worker([ask]() -> Answer { return [ask](std::string_view) { return ask(); }; }, {.timeout = 60});
   const Worker::Outcome outcome = worker.ask("");
   if (outcome.end != Worker::End::kAnswered) {
@@ -91,7 +114,11 @@ Platform probe(std::string name, MemoryKind memory, std::string (*ask)()) {
   }
   platform.here = lines[0] == "here";
   if (platform.here) {
-    platform.devices.assign(lines.begin() + 1, lines.end());
+    for (auto line = lines.begin() + 1; line != lines.end(); ++line) {
+      const std::size_t tab = std::min(line->find('\t'), line->size());
+      platform.devices.push_back(line->substr(0, tab));
+      platform.architectures.push_back(line->substr(std::min(tab + 1, line->size())));
+    }
   } else {
     platform.reason = lines.size() > 1 ? lines[1] : "no reason given";
   }
@@ -101,8 +128,9 @@ Platform probe(std::string name, MemoryKind memory, std::string (*ask)()) {
 }  // namespace
 
 std::vector<Platform> find_platforms() {
-  return {Platform{.name = "cpu", .memory = MemoryKind::kHost, .here = true, .reason = {}, .devices = {}},
-          probe("hip", MemoryKind::kHip, ask_hip), probe("cuda", MemoryKind::kCuda, ask_cuda)};
+  return {
+      Platform{.name = "cpu", .memory = MemoryKind::kHost, .here = true, .reason = {}, .devices = {}, .architectures = {}},
+      probe("hip", MemoryKind::kHip, ask_hip), probe("cuda", MemoryKind::kCuda, ask_cuda)};
 }
 
 void require_platform(const std::vector<Platform>& platforms, std::string_view name, std::string_view who) {

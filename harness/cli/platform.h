@@ -15,6 +15,8 @@ struct Platform {
   bool here = false;
   std::string reason;                // where not here: the runtime's own words ("hipErrorNoDevice")
   std::vector<std::string> devices;  // names, where here
+  // Beside devices, as compilers name them: "gfx942", "sm_90"; empty where the runtime does not say.
+  std::vector<std::string> architectures;
 };
 
 // Asks the device runtimes, in a child process: one that dies of it says so in `reason`.

@@ -111,8 +111,10 @@ TEST_F(ReportFiles, FiveFailuresAreFiveRecordsWithReplayLinesAndMatrices) {
   EXPECT_EQ(in_grid, document["candidates"][0]["failures"]);
 }
 
-// The page as a browser draws it.
-std::string drawn(const fs::path& page) {
+// The page as a browser draws it, after a script that a test adds. Empty where there is no browser.
+std::string drawn(const fs::path& report, const std::string& script = "") {
+  const fs::path page = report.parent_path() / "page.html";
+  std::ofstream(page) << contents(report) << "<script>{" << script << "}</script>";
   const std::string out = (page.parent_path() / "dom.html").string(), log = (page.parent_path() / "log.txt").string();
   for (const std::string browser : {"chromium", "chromium-browser", "google-chrome"}) {
     if (std::system((browser + " --version >/dev/null 2>&1").c_str()) != 0) continue;
@@ -147,6 +149,52 @@ TEST_F(ReportFiles, ABrowserDrawsThePageOfAGreenRunAndOfOneWithFiveFailures) {
   EXPECT_EQ(occurrences(red, "Copy the command that replays it"), 5u);
   EXPECT_GE(occurrences(red, "<td class=\"differs\""), 4u);
   for (const std::string& page : {green, red}) EXPECT_FALSE(has(page, "CONSOLE: ")) << page;
+}
+
+// What the script of the test below notes, "key: value".
+std::string noted(const std::string& page, const std::string& key) {
+  const std::string mark = "data-" + key + "=\"";
+  const std::size_t at = page.find(mark);
+  return at == std::string::npos ? "" : page.substr(at + mark.size(), page.find('"', at + mark.size()) - at - mark.size());
+}
+
+TEST_F(ReportFiles, ThePageIsWalkedByKeyboardAndIsDarkOrLight) {
+  ASSERT_EQ(run("verify " + kSome + "--max-failures 5 --candidate " + kTampering, "TAMPER=flip_appended_weight").status, 1);
+  const std::string page = drawn(folder_ / "report" / "index.html", R"js(
+    const note = (key, value) => document.body.setAttribute('data-' + key, value);
+    const press = key => dispatchEvent(new KeyboardEvent('keydown', {key}));
+    const walk = keys => [...keys].map(key => { press(key); return document.activeElement.id.replace('failure-', ''); }).join(' ');
+    note('walk', walk('nnpp') + ' ' + walk('nn'));
+    const contrast = (() => {
+      const light = color => { const [r, g, b] = color.match(/\d+/g).map(n => { const c = n / 255; return c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+      const opaque = element => { for (let e = element; e; e = e.parentElement) { const back = getComputedStyle(e).backgroundColor; if (!/, 0\)$/.test(back) && !/^rgba/.test(back)) return back; } return 'rgb(255, 255, 255)'; };
+      return () => Math.min(...[...document.querySelectorAll('h1, h2, p, code, summary, .tag, .faint, td.differs, nav a, button')].filter(e => e.textContent.trim()).map(e => {
+        const [a, b] = [light(getComputedStyle(e).color), light(opaque(e))].sort((x, y) => y - x);
+        return (a + .05) / (b + .05);
+      }));
+    })();
+    const theme = [...document.querySelectorAll('nav button')].find(b => /Dark/.test(b.textContent));
+    const look = () => `${getComputedStyle(document.body).backgroundColor} ${contrast() >= 4.5 ? 'readable' : 'faint ' + contrast()}`;
+    note('first', look());
+    theme.click();
+    note('second', look());
+    const reachable = e => e.tabIndex >= 0;
+    note('unreachable', [...document.querySelectorAll('a[href], button, select, summary, .scroll')].filter(e => !reachable(e)).length);
+    note('nameless', [...document.querySelectorAll('button, select, .scroll, svg[role]')].filter(e => !(e.getAttribute('aria-label') || e.textContent.trim())).length);
+    // A clipboard is for a person's click only.
+    document.execCommand = () => { note('copied', document.activeElement.value); return true; };
+    Object.defineProperty(navigator, 'clipboard', {value: undefined});
+    document.querySelector('article .command button').click();
+    setTimeout(() => note('told', document.querySelector('[role=status]').textContent), 200);
+  )js");
+  if (page.empty()) GTEST_SKIP() << "not here: package chromium";
+  EXPECT_EQ(noted(page, "walk"), "0 1 0 4 0 1");
+  EXPECT_EQ(noted(page, "first"), "rgb(255, 255, 255) readable");
+  EXPECT_EQ(noted(page, "second"), "rgb(20, 23, 28) readable");
+  EXPECT_EQ(noted(page, "unreachable"), "0");
+  EXPECT_EQ(noted(page, "nameless"), "0");
+  EXPECT_EQ(noted(page, "copied"), report()["failures"][0]["replay"]);
+  EXPECT_EQ(noted(page, "told"), "Copied");
 }
 
 TEST_F(ReportFiles, CandidatesOfOneNameAreToldApart) {

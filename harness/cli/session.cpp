@@ -105,6 +105,9 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
     Limits limits = limits_of(options);
     Participant p{.info = probe_candidate(library, limits), .platform = {}, .own = own};
     p.platform = p.info.memory == MemoryKind::kHost ? "cpu" : std::string(name(p.info.memory));
+    for (const Platform& platform : platforms)
+      if (platform.name == p.platform && static_cast<std::size_t>(options.device) < platform.architectures.size())
+        p.architecture = platform.architectures[static_cast<std::size_t>(options.device)];
     require_platform(platforms, p.platform, p.info.path);
     if (fs::path(p.info.path).filename().string().rfind("libtwincheck_", 0) == 0) p.own = true;
     const std::string said = p.info.name;
@@ -251,6 +254,7 @@ std::vector<const Law*> chosen_laws(const Options& options) {
 Session::Session(const char* verb, const Options& options)
     : verb_(verb), options_(options), console_(options), seed_(options.seed.value_or(kGateSeed)) {
   (void)law_option(options);
+  if (!options.known_failures.empty()) known_ = read_known_failures(options.known_failures);
   if (!options.seed && std::string_view(verb) != "gate") {
     std::random_device device;
     seed_ = (uint64_t{device()} << 32) | device();
@@ -258,6 +262,16 @@ Session::Session(const char* verb, const Options& options)
   participants_ = choose_candidates(options, console_);
   results_.resize(participants_.size());
   options_.record->seed = seed_;
+  for (const KnownFailure& k : known_)
+    options_.record->known_failures.push_back({.file = options_.known_failures,
+                                               .line = k.line,
+                                               .law = k.law,
+                                               .pattern = k.pattern(),
+                                               .on = k.on,
+                                               .candidate = k.candidate,
+                                               .reason = k.reason,
+                                               .link = k.link,
+                                               .expires = k.expires});
   record();
   std::string who;
   for (const Participant& p : participants_) who += fmt::format("\n  {}   {}", p.info.name, p.info.path);
@@ -287,9 +301,32 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
     run_options.threads = options_.jobs;
     run_options.batch = kDeviceBatch;
   }
-  run_options.counters = counter_count(with_classes);
-  run_options.count = [with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
+  // Behind a tally's counters two for each known failure: cases that it is about, and those that failed as it says.
+  const std::size_t own_counters = counter_count(with_classes);
+  const std::vector<int> known_here = known_of(participant);
+  const auto expectation = [this, &known_here](const Item& item, const Report& report) {
+    const std::string words = full_text(item.c);
+    for (const int k : known_here) {
+      const KnownFailure& known = known_[static_cast<std::size_t>(k)];
+      if (known.explains(item.law, report.law) && known.meets(item.law, words)) return k;
+    }
+    return -1;
+  };
+  run_options.counters = own_counters + 2 * known_.size();
+  run_options.count = [&, with_classes](const Item& item, const Report& report, std::span<uint64_t> counters) {
     count_item(item, report, with_classes, counters);
+    if (known_here.empty()) return;
+    const std::string words = full_text(item.c);
+    for (const int k : known_here)
+      if (known_[static_cast<std::size_t>(k)].meets(item.law, words))
+        ++counters[own_counters + 2 * static_cast<std::size_t>(k)];
+    if (report.verdict == Verdict::kKnown)
+      ++counters[own_counters + 2 * static_cast<std::size_t>(expectation(item, report)) + 1];
+  };
+  if (!known_here.empty()) run_options.known = expectation;
+  run_options.on_known = [&](int k, const Failure& failure) {
+    KnownFailureRecord& recorded = options_.record->known_failures[static_cast<std::size_t>(k)];
+    if (recorded.replay.empty()) recorded.replay = replay_command(participant, options_, failure.item);
   };
   run_options.interrupt = &interrupt_signal;
   std::set<std::string> known;
@@ -319,6 +356,10 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   const Tally tally = tally_of(run.counters, run.seconds, with_classes);
   result.tally.add(tally);
   if (generated) result.generated.add(tally);
+  for (std::size_t k = 0; k < known_.size(); ++k) {
+    options_.record->known_failures[k].tried += run.counters[own_counters + 2 * k];
+    options_.record->known_failures[k].failed += run.counters[own_counters + 2 * k + 1];
+  }
   for (const Failure& f : run.failures)
     for (Failure& known_failure : result.failures)
       if (known_failure.key == f.key) known_failure.equal = std::max(known_failure.equal, f.equal);
@@ -370,6 +411,45 @@ void Session::fail(const std::string& message) {
 void Session::complain(const std::string& subject, const std::string& message, const std::string& file) {
   fail(message);
   options_.record->complaints.push_back({subject, message, file});
+}
+
+std::vector<int> Session::known_of(const Participant& participant) const {
+  const std::string today = today_utc();
+  std::vector<int> indices;
+  for (std::size_t k = 0; k < known_.size(); ++k)
+    if (!known_[k].expired(today) &&
+        known_[k].applies(participant.info.name, participant.platform, participant.architecture))
+      indices.push_back(static_cast<int>(k));
+  return indices;
+}
+
+// What became of each known failure of this run's candidates. One that has expired is a failure of the run.
+void Session::judge_known_failures() {
+  const std::string today = today_utc();
+  for (std::size_t k = 0; k < known_.size(); ++k) {
+    const KnownFailure& known = known_[k];
+    KnownFailureRecord& recorded = options_.record->known_failures[k];
+    const std::string where = fmt::format("{}:{}", recorded.file, recorded.line);
+    if (std::none_of(participants_.begin(), participants_.end(),
+                     [&](const Participant& p) { return known.applies(p.info.name, p.platform, p.architecture); })) {
+      recorded.state = "elsewhere";
+    } else if (known.expired(today)) {
+      recorded.state = "expired";
+      fail(fmt::format("{}   the known failure of law {} expired on {}: mend it, or renew its date ({}; {})", where,
+                       known.law, known.expires, known.reason, known.link));
+    } else if (recorded.failed > 0) {
+      recorded.state = "fails";
+      console_.line(fmt::format("known failure {}: law {} fails in {} of {} cases: {} ({}), until {}", where, known.law,
+                                recorded.failed, recorded.tried, known.reason, known.link, known.expires));
+    } else if (recorded.tried > 0) {
+      recorded.state = "passes";
+      console_.always(fmt::format("KNOWN FAILURE PASSES: {}: law {} holds in all of {} cases: take it out ({}; {})", where,
+                                  known.law, recorded.tried, known.reason, known.link));
+    } else {
+      recorded.state = "not_met";
+      console_.line(fmt::format("known failure {}: no case met it", where));
+    }
+  }
 }
 
 void Session::told(const std::string& stage, const Participant& participant, Result& result, const Failure& failure) {
@@ -467,6 +547,7 @@ int Session::finish() {
   if (interrupt_signal != 0) interrupted_ = true;
   record();
   summary();
+  judge_known_failures();
 
   const Style& style = console_.style();
   bool bad = failed_, idle = false, any_cases = false;

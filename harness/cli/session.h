@@ -9,6 +9,7 @@
 
 #include "harness/candidate/runner.h"
 #include "harness/cli/cases.h"
+#include "harness/cli/known_failures.h"
 #include "harness/cli/options.h"
 #include "harness/cli/platform.h"
 #include "harness/cli/tally.h"
@@ -40,8 +41,9 @@ std::vector<std::string> own_libraries(std::string_view platform = "");
 // A candidate that takes part.
 struct Participant {
   CandidateInfo info;
-  std::string platform;  // of its memory: cpu, hip, cuda
-  bool own = false;      // one of the project's libraries
+  std::string platform;        // of its memory: cpu, hip, cuda
+  bool own = false;            // one of the project's libraries
+  std::string architecture{};  // of the device that it runs on; empty: none, or not known
 };
 
 // --candidate, or the project's own candidates on --platform, or on every platform that is here. Names are told apart: a
@@ -105,6 +107,9 @@ class Session {
     bool stopped = false;
   };
 
+  // The known failures that are this participant's and not expired, as indices into known_.
+  std::vector<int> known_of(const Participant& participant) const;
+  void judge_known_failures();
   void told(const std::string& stage, const Participant& participant, Result& result, const Failure& failure);
   void shrink_failures(const Participant& participant, Result& result);
   void show_failures(const Participant& participant, Result& result);
@@ -117,6 +122,7 @@ class Session {
   Console console_;
   std::vector<Participant> participants_;
   std::vector<Result> results_;
+  std::vector<KnownFailure> known_;
   uint64_t seed_;
   bool interrupted_ = false, failed_ = false;
 };

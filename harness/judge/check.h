@@ -6,9 +6,11 @@
 // refused and leaves everything as it was.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "harness/candidate/candidate.h"
@@ -36,6 +38,10 @@ inline constexpr const char* kRefusalTouches = "refusal_touches_nothing";
 inline constexpr const char* kUnsupportedTouches = "unsupported_touches_nothing";
 inline constexpr const char* kRuntimeError = "runtime_error";  // a valid case met a runtime error
 inline constexpr const char* kNoCrash = "no_crash";
+
+inline constexpr std::array<std::string_view, 15> kAll{
+    kRoutedIds, kAppendedIds, kRoutedWeights, kAppendedWeights, kAllWritten,         kGuards,       kGaps,   kInputs,
+    kRepeats,   kRefusal,     kRefusalStatus, kRefusalTouches,  kUnsupportedTouches, kRuntimeError, kNoCrash};
 }  // namespace promise
 
 // The outputs of one call, dense. Elements in the dtype's bits (ids sign-extended).

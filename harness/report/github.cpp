@@ -25,6 +25,7 @@ struct Annotation {
   std::string file;
   int line;
   std::string title, message;
+  const char* level = "error";
 };
 
 // One line of Markdown inside a table, whatever it holds.
@@ -56,6 +57,13 @@ std::string github_annotations(const RunReport& run) {
     if (c.verdict == "unsupported" || c.verdict == "nothing_compared") all.push_back({"", 0, c.name, c.sentence});
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) all.push_back({m.file, 1, "mutant " + m.id, m.complaint});
+  for (const KnownFailureRecord& k : run.known_failures) {
+    const std::string why = fmt::format("{} ({})", k.reason, k.link);
+    if (k.state == "expired") all.push_back({k.file, k.line, "known failure expired", "on " + k.expires + ": " + why});
+    if (k.state == "passes") all.push_back({k.file, k.line, "known failure passes", "take it out: " + why, "warning"});
+  }
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    all.push_back({"", 0, r.candidate, fmt::format("{:.3f} times the time in {}: {}", r.most, r.against, r.most_at)});
   for (const GoldenRecord& g : run.golden)
     if (g.skipped > 0) all.push_back({"", 0, g.file, fmt::format("{} of {} records skipped", g.skipped, g.records)});
   for (const ComplaintRecord& c : run.complaints) all.push_back({c.file, 0, c.subject, c.message});
@@ -66,7 +74,7 @@ std::string github_annotations(const RunReport& run) {
     std::string message = a.message;
     if (i + 1 == kAnnotations && all.size() > kAnnotations)
       message += fmt::format("and {} more: see the job's summary", all.size() - kAnnotations);
-    text += fmt::format("::error title={}", escaped(a.title, true));
+    text += fmt::format("::{} title={}", a.level, escaped(a.title, true));
     if (!a.file.empty()) text += fmt::format(",file={}", escaped(a.file, true));
     if (a.line > 0) text += fmt::format(",line={}", a.line);
     text += fmt::format("::{}\n", escaped(message, false));
@@ -96,6 +104,13 @@ std::string github_summary(const RunReport& run) {
     if (run.failures.size() > kShown) text += fmt::format("\nand {} more\n", run.failures.size() - kShown);
     text += '\n';
   }
+  if (!run.known_failures.empty()) {
+    text += "| known failure | on | state | failed | reason | until |\n|---|---|---|---:|---|---|\n";
+    for (const KnownFailureRecord& k : run.known_failures)
+      text += fmt::format("| {} | {} | {} | {} of {} | {} | {} |\n", code(k.law + " " + k.pattern), code(k.on),
+                          upper(k.state), k.failed, k.tried, code(k.reason + " (" + k.link + ")"), k.expires);
+    text += '\n';
+  }
   if (run.kills.run)
     text += fmt::format(
         "{} of {} mutants killed in {:.1f} s.\n",
@@ -103,6 +118,9 @@ std::string github_summary(const RunReport& run) {
         run.kills.mutants.size(), run.kills.seconds);
   for (const MutantRecord& m : run.kills.mutants)
     if (!m.complaint.empty()) text += fmt::format("* {}\n", code(m.complaint));
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    text += fmt::format("* {} takes {:.3f} times the time in {}: {}\n", code(r.candidate), r.most, code(r.against),
+                        code(r.most_at));
   for (const ComplaintRecord& c : run.complaints) text += fmt::format("* {}\n", code(c.message));
   for (const GoldenRecord& g : run.golden)
     text += fmt::format("{}: {} records, {} wrong, {} skipped.\n", code(g.file), g.records, g.wrong, g.skipped);

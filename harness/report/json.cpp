@@ -163,6 +163,35 @@ Json kills_json(const MatrixOfKills& k) {
            })}};
 }
 
+Json bench_json(const BenchRecord& b) {
+  if (!b.run) return nullptr;
+  const auto ratio = [](const BenchRecord::Ratio& r) {
+    return Json{{"candidate", r.candidate}, {"against", r.against}, {"shapes", r.shapes},
+                {"least", r.least},         {"most", r.most},       {"most_at", r.most_at}};
+  };
+  return {{"platform", b.platform},
+          {"device", b.device},
+          {"copy_bytes_per_second", b.copy_bytes_per_second},
+          {"empty", b.empty},
+          {"points", list(b.points,
+                          [](const BenchPoint& p) {
+                            return Json{{"candidate", p.candidate},
+                                        {"label", p.label},
+                                        {"case", p.case_text},
+                                        {"tokens", p.tokens},
+                                        {"bytes", p.bytes},
+                                        {"microseconds", p.microseconds},
+                                        {"low", p.low},
+                                        {"high", p.high},
+                                        {"method", p.method},
+                                        {"calls", p.calls},
+                                        {"verdict", p.verdict},
+                                        {"detail", p.detail}};
+                          })},
+          {"ratios", list(b.ratios, ratio)},
+          {"slower", list(b.slower, ratio)}};
+}
+
 }  // namespace
 
 std::string results_json(const RunReport& run) {
@@ -207,6 +236,14 @@ std::string results_json(const RunReport& run) {
                                     {"verdicts", verdicts(s.verdicts)}};
                       })},
       {"failures", list(run.failures, failure_json)},
+      {"known_failures", list(run.known_failures,
+                              [](const KnownFailureRecord& k) {
+                                return Json{{"file", k.file},     {"line", k.line},   {"law", k.law},
+                                            {"case", k.pattern},  {"on", k.on},       {"candidate", k.candidate},
+                                            {"reason", k.reason}, {"link", k.link},   {"expires", k.expires},
+                                            {"state", k.state},   {"tried", k.tried}, {"failed", k.failed},
+                                            {"replay", k.replay}};
+                              })},
       {"complaints", list(run.complaints,
                           [](const ComplaintRecord& c) {
                             return Json{{"subject", c.subject}, {"message", c.message}, {"file", c.file}};
@@ -217,7 +254,8 @@ std::string results_json(const RunReport& run) {
                         return Json{{"file", g.file},       {"records", g.records}, {"ids", g.ids},
                                     {"weights", g.weights}, {"wrong", g.wrong},     {"skipped", g.skipped}};
                       })},
-      {"mutants", kills_json(run.kills)}};
+      {"mutants", kills_json(run.kills)},
+      {"bench", bench_json(run.bench)}};
   return document.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -225,6 +225,59 @@ Suite mutants_suite(const RunReport& run) {
   return suite;
 }
 
+// A known failure that comes is skipped, one that does not come passes, one that has expired fails.
+Suite known_suite(const RunReport& run) {
+  Suite suite{.name = "known failures", .cases = {}};
+  for (const KnownFailureRecord& k : run.known_failures) {
+    TestCase c{
+        .name = fmt::format("{} {}", k.law, k.pattern), .classname = "twincheck.known", .file = k.file, .line = k.line};
+    const std::string why = fmt::format("{} ({}), until {}", k.reason, k.link, k.expires);
+    if (k.state == "expired") {
+      c.outcome = Outcome::kFailed;
+      c.type = k.state;
+      c.message = c.text = "expired: " + why;
+    } else if (k.state == "passes") {
+      c.output = fmt::format("passes in all of {} cases: take it out; {}", k.tried, why);
+    } else {
+      c.outcome = Outcome::kSkipped;
+      c.message = k.state == "fails"     ? fmt::format("fails in {} of {} cases as expected: {}", k.failed, k.tried, why)
+                  : k.state == "not_met" ? "no case met it"
+                                         : "of another candidate or device";
+    }
+    suite.cases.push_back(std::move(c));
+  }
+  return suite;
+}
+
+// Each curve of each candidate is a test case, wrong where a result is, or a time by --max-slowdown.
+Suite bench_suite(const RunReport& run) {
+  Suite suite{.name = "bench", .cases = {}};
+  const auto curve = [&](const std::string& candidate, const std::string& name) -> TestCase& {
+    const std::string classname = "twincheck.bench." + candidate;
+    for (TestCase& c : suite.cases)
+      if (c.classname == classname && c.name == name) return c;
+    suite.cases.push_back({.name = name, .classname = classname});
+    return suite.cases.back();
+  };
+  const auto wrong = [](TestCase& c, const char* type, const std::string& words) {
+    if (c.outcome != Outcome::kFailed) c.message = words;
+    c.outcome = Outcome::kFailed;
+    c.type = type;
+    c.text += words + "\n";
+  };
+  for (const BenchPoint& p : run.bench.points) {
+    TestCase& c = curve(p.candidate, p.label);
+    c.seconds += p.microseconds * 1e-6;
+    c.output += fmt::format("{}{} tokens: {:.3f} us", c.output.empty() ? "" : "\n", p.tokens, p.microseconds);
+    if (p.verdict == "failed" || p.verdict == "crashed" || p.verdict == "hung")
+      wrong(c, "bench", fmt::format("{} tokens: {}: {}", p.tokens, p.verdict, p.detail));
+  }
+  for (const BenchRecord::Ratio& r : run.bench.slower)
+    wrong(curve(r.candidate, "baseline"), "slower",
+          fmt::format("{:.3f} times the time in {}: {}", r.most, r.against, r.most_at));
+  return suite;
+}
+
 // The run itself, where there is something to say of it that is no candidate's.
 Suite run_suite(const RunReport& run) {
   Suite suite{.name = run.verb, .cases = {}};
@@ -254,8 +307,10 @@ Suite run_suite(const RunReport& run) {
 std::string junit_xml(const RunReport& run) {
   std::vector<Suite> suites{run_suite(run)};
   for (const CandidateRecord& candidate : run.candidates) suites.push_back(candidate_suite(run, candidate));
+  if (!run.known_failures.empty()) suites.push_back(known_suite(run));
   if (!run.golden.empty()) suites.push_back(golden_suite(run));
   if (run.kills.run) suites.push_back(mutants_suite(run));
+  if (run.bench.run) suites.push_back(bench_suite(run));
 
   std::size_t tests = 0, failures = 0, errors = 0, skipped = 0;
   std::string body;

@@ -117,6 +117,18 @@ struct ComplaintRecord {
   std::string file;  // from the project's root, that it is about; may be empty
 };
 
+// A failure that --known-failures expects, and what became of it.
+struct KnownFailureRecord {
+  std::string file;
+  int line = 0;
+  std::string law, pattern, on, candidate, reason, link, expires;
+  // fails: as expected; passes: met, and no case failed; not_met: no case is like it; expired; elsewhere: of other
+  // candidates or devices
+  std::string state = "not_met";
+  uint64_t tried = 0, failed = 0;  // cases that it is about; those that failed as it says
+  std::string replay = {};         // the command for one of them
+};
+
 struct SweepRecord {
   std::string candidate, name;
   double seconds = 0;
@@ -155,6 +167,42 @@ struct GoldenRecord {
   uint64_t records = 0, ids = 0, weights = 0, wrong = 0, skipped = 0;
 };
 
+// One candidate on one shape, as `bench` timed it.
+struct BenchPoint {
+  std::string candidate;
+  std::string label;      // the shape without its tokens, in words
+  std::string case_text;  // the case that was timed
+  int64_t tokens = 0;
+  uint64_t bytes = 0;  // that must be moved
+  // Of one call, over the passes: the median, and what a tenth of them is below and above. 0 where it was not timed.
+  double microseconds = 0, low = 0, high = 0;
+  std::string method;  // graph, events, clock
+  uint64_t calls = 0;  // that were timed
+  std::string verdict = "not_run", detail;
+
+  bool timed() const { return microseconds > 0; }
+  double bytes_per_second() const { return timed() ? static_cast<double>(bytes) * 1e6 / microseconds : 0; }
+};
+
+struct BenchRecord {
+  bool run = false;
+  std::string platform, device;
+  double copy_bytes_per_second = 0;  // of a large copy; 0 where it was not measured
+  std::string empty;                 // the candidate whose kernel does nothing; its points are a floor
+  std::vector<BenchPoint> points;    // candidates within shapes
+  std::string plot;                  // SVG
+
+  // How one candidate's times compare with another's on the same shapes: the ratio's ends, and the case of the larger one.
+  struct Ratio {
+    std::string candidate, against;
+    uint64_t shapes = 0;
+    double least = 0, most = 0;
+    std::string most_at;
+  };
+  std::vector<Ratio> ratios;
+  std::vector<Ratio> slower;  // than in the baseline by more than was allowed, each alone; `against` is the file
+};
+
 struct RunReport {
   std::string version, verb;
   std::vector<std::string> arguments;  // the command line, the program included
@@ -176,10 +224,12 @@ struct RunReport {
   std::vector<CandidateRecord> candidates;
   std::vector<StageRecord> stages;
   std::vector<FailureRecord> failures;
+  std::vector<KnownFailureRecord> known_failures;
   std::vector<ComplaintRecord> complaints;
   std::vector<SweepRecord> sweeps;
   std::vector<GoldenRecord> golden;
   MatrixOfKills kills;
+  BenchRecord bench;
 
   const LawRecord* law(std::string_view name) const;  // null where there is none
   std::string command() const;                        // `arguments` as a line for a POSIX shell

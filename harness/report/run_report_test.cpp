@@ -99,6 +99,20 @@ RunReport red() {
   run.candidates[0].sentence = kNasty;
   run.failures = {failure("equals_reference", Verdict::kFailed, "appended_weights"),
                   failure("rows_permute", Verdict::kCrashed, "no_crash")};
+  run.bench.run = true;
+  run.bench.device = "a device";
+  run.bench.copy_bytes_per_second = 3e12;
+  for (const int64_t tokens : {1, 4096}) {
+    BenchPoint& p = run.bench.points.emplace_back();
+    p.candidate = "cpu.fused";
+    p.label = "top_k 8";
+    p.tokens = tokens;
+    p.bytes = 96;
+    p.microseconds = 2;
+    p.verdict = tokens == 1 ? "passed" : "failed";
+    p.detail = kNasty;
+  }
+  run.bench.slower = {{"cpu.fused", "baseline.json", 1, 1.31, 1.31, "append tokens=4096"}};
   run.complaints = {{"generators", kNasty, "properties/rows_permute.cpp"}};
   run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, 0, false, false, false, {65000, 536}, 1, 7}};
   run.golden = {{"corpus/golden/append.jsonl", 10, 100, 100, 1, 0}};
@@ -143,7 +157,8 @@ TEST(ResultsJson, IsWhatItsSchemaSays) {
   EXPECT_EQ(document["candidates"][0]["laws"][0]["failures"], 60);
   EXPECT_EQ(document["candidates"][0]["grids"][0]["cases"], Json::parse("[[1,2,3],[4,5,6]]"));
   EXPECT_EQ(document["failures"][0]["matrices"][0]["cells"][0]["wrong"], true);
-  EXPECT_TRUE(Json::parse(results_json(green()))["mutants"].is_null());
+  EXPECT_EQ(document["bench"]["points"][1]["tokens"], 4096);
+  for (const char* absent : {"mutants", "bench"}) EXPECT_TRUE(Json::parse(results_json(green()))[absent].is_null());
 }
 
 TEST(ResultsJson, ADocumentThatIsOtherwiseIsNotWhatTheSchemaSays) {
@@ -164,6 +179,7 @@ TEST(ResultsJson, ADocumentThatIsOtherwiseIsNotWhatTheSchemaSays) {
   refused("/candidates/0/laws/0/verdicts/passed", 1.5);
   refused("/candidates/0/grids/0/cases/0/0", "1");
   refused("/mutants/mutants/0/cells", "y");
+  refused("/bench/points/0/microseconds", -1);
   Json lacking = right;
   lacking["failures"][0].erase("replay");
   EXPECT_FALSE(schema().violations(lacking).empty());
@@ -204,6 +220,8 @@ TEST(JUnit, EachLawAndEachCandidateIsACase) {
   EXPECT_EQ(test_case(wrong, "twincheck.mutants", "002 survivor").children.at(0).name, "failure");
   EXPECT_EQ(test_case(wrong, "twincheck.mutants", "001 kept").children.at(0).name, "system-out");
   EXPECT_EQ(test_case(wrong, "twincheck.reference", "corpus/golden/append.jsonl").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.bench.cpu.fused", "top_k 8").children.at(0).name, "failure");
+  EXPECT_EQ(test_case(wrong, "twincheck.bench.cpu.fused", "baseline").children.at(0).name, "failure");
   EXPECT_EQ(test_case(wrong, "twincheck.verify", "generators").children.at(0).name, "failure");
 }
 
@@ -259,7 +277,7 @@ TEST(Sarif, AFailureIsAResultAtTheLineOfItsLaw) {
   EXPECT_EQ(none["results"].size(), 0u) << "an empty array, not an absent one: the run has happened";
   EXPECT_TRUE(none["results"].is_array());
   const Json run = Json::parse(results_sarif(red()))["runs"][0];
-  ASSERT_EQ(run["results"].size(), 4u) << "two failures, a mutant, a complaint";
+  ASSERT_EQ(run["results"].size(), 5u) << "two failures, a mutant, a slower time, a complaint";
   const Json& crash = run["results"][1];
   EXPECT_EQ(crash["ruleId"], "rows_permute");
   EXPECT_EQ(crash["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "properties/rows_permute.cpp");
@@ -288,7 +306,8 @@ TEST(Page, HoldsItsDataAndNeedsNoNetwork) {
 TEST(GitHub, AFailureIsAnAnnotationOfOneLineAtItsLaw) {
   const std::string text = github_annotations(red());
   EXPECT_EQ(github_annotations(green()), "");
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4) << "two failures, a mutant, a complaint:\n" << text;
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5) << "two failures, a mutant, a slower time, a complaint:\n"
+                                                           << text;
   EXPECT_NE(text.find("::error title=cpu.fused broke no_crash (crashed),file=properties/rows_permute.cpp,line=15::FAIL "
                       "cpu.fused   law=no_crash%0A  "),
             std::string::npos)

@@ -114,6 +114,20 @@ std::string results_sarif(const RunReport& run) {
         rules.add("mutant_killed", "every mutant is killed, by the law that its header names", "docs/mutants.md");
     results.push_back(result(rule, "mutant_killed", m.complaint, location(m.file, 1), m.id));
   }
+  for (const KnownFailureRecord& k : run.known_failures) {
+    if (k.state != "expired") continue;
+    const std::size_t rule =
+        rules.add("known_failure_expired", "a known failure is mended before its date", "docs/known-failures.md");
+    results.push_back(result(rule, "known_failure_expired",
+                             fmt::format("expired on {}: {} ({})", k.expires, k.reason, k.link), location(k.file, k.line),
+                             fmt::format("{}/{}/{}", k.law, k.pattern, k.on)));
+  }
+  for (const BenchRecord::Ratio& r : run.bench.slower) {
+    const std::size_t rule = rules.add("slower", "a candidate is no slower than it was", "docs/report.md");
+    results.push_back(result(
+        rule, "slower", fmt::format("{} takes {:.3f} times the time in {}: {}", r.candidate, r.most, r.against, r.most_at),
+        location("properties/laws.inc", 1), r.candidate + "/" + r.most_at));
+  }
   for (const ComplaintRecord& c : run.complaints) {
     const std::size_t rule =
         rules.add(c.subject, "the gate's own " + c.subject + " are as they should be", "docs/report.md");

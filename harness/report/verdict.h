@@ -20,10 +20,11 @@ enum class Verdict : uint8_t {
   kCrashed,      // the process died in the call, or an exception left it; `detail` has the signal or reason
   kHung,         // did not return within the time limit, twice
   kFlaky,        // failed once and did not repeat on replay
+  kKnown,        // failed, crashed or hung, and a list of known failures says so
 };
-inline constexpr int kVerdicts = 8;
-inline constexpr std::array<std::string_view, kVerdicts> kVerdictNames{"passed",    "refused", "failed", "unsupported",
-                                                                       "too_large", "crashed", "hung",   "flaky"};
+inline constexpr int kVerdicts = 9;
+inline constexpr std::array<std::string_view, kVerdicts> kVerdictNames{
+    "passed", "refused", "failed", "unsupported", "too_large", "crashed", "hung", "flaky", "known"};
 constexpr std::string_view name(Verdict v) { return kVerdictNames[static_cast<std::size_t>(v)]; }
 constexpr bool is_bad(Verdict v) {
   return v == Verdict::kFailed || v == Verdict::kCrashed || v == Verdict::kHung || v == Verdict::kFlaky;

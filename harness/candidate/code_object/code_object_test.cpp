@@ -141,6 +141,20 @@ TEST_F(CodeObject, IsJudgedLikeTheRest) {
   EXPECT_TRUE(has(r.out, "PASSED: cuda.append is right in")) << r.out;
 }
 
+TEST_F(CodeObject, RunsOnTheGpuThatCTestSetApart) {
+  std::string json = contents(kExample);
+  json.replace(json.find("\"topk_weights.row_stride\""), 25, "\"topk_weights.cols\"");
+  write("append.json", json);
+  const auto failing = [&](const std::string& group, const std::string& more = "") {
+    return run("verify --candidate append.cubin --cases 2000 --seed 0x5eed --jobs 1 --save '' --no-corpus" + more,
+               "LD_LIBRARY_PATH=" + kFake + " CTEST_RESOURCE_GROUP_0_GPUS=" + group)
+        .out;
+  };
+  EXPECT_TRUE(has(failing("id:5,slots:1"), "append.cubin --device 5"));
+  EXPECT_FALSE(has(failing("id:0,slots:1"), "--device"));
+  EXPECT_TRUE(has(failing("id:5,slots:1", " --device 2"), "append.cubin --device 2")) << "what is told goes before";
+}
+
 TEST_F(CodeObject, TakesTheStructAndConstants) {
   write("append.json", R"({"symbol": "append_whole", "block": 32, "grid": {"per": "row", "each": 1},
     "arguments": ["args", {"i32": -7}, {"i64": 1099511627776}, {"f32": 0.5}, {"pointer": 0}],
