@@ -281,7 +281,14 @@ TEST_F(Cli, SweepsMeetEveryValueAndShowTheErrorsOfASigmoid) {
   EXPECT_TRUE(std::regex_search(wrong.out, std::regex("law=appended_weights   sweep f16-bf16, from 0x0 on, (vector|scalar) "
                                                       "path")))
       << wrong.out;
-  EXPECT_TRUE(has(wrong.out, "not all right"));
+  // Both paths, the last NaN of each wrong, all 2046 of each counted.
+  EXPECT_TRUE(std::regex_search(wrong.out, std::regex("f16-bf16: 131072 values in [0-9.]+ s, not all right, 2 wrong, first "
+                                                      "at 0xffff; at most 0 ulp of bf16 from the correctly rounded value\n"
+                                                      "    0 ulp +126980\n    NaN +4090\n    NaN or not +2\n")))
+      << wrong.out;
+  EXPECT_TRUE(has(wrong.out, "the smallest case found"));
+  EXPECT_TRUE(has(wrong.out, "'append source=weights tokens=1 top_k=0 shared=1 shared_dtype=f16 shared.bits=[0x"))
+      << wrong.out;
   EXPECT_NE(replay_line(wrong.out), "");
   expect_unusable("sweep f64-f32", "there is no sweep 'f64-f32', expected one of: f32-bf16, ");
 }

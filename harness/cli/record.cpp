@@ -70,19 +70,18 @@ FailureRecord failure_record(std::string_view stage, const Item& item, const Rep
 
 SweepRecord sweep_record(const Sweep& sweep, const Participant& participant, const SweepOutcome& outcome) {
   const SweepResult& r = outcome.result;
-  SweepRecord record{.candidate = participant.info.name,
+  return SweepRecord{.candidate = participant.info.name,
                      .name = std::string(sweep.name),
                      .seconds = outcome.seconds,
                      .values = r.values,
                      .total = sweep.values(),
+                     .wrong = r.wrong,
                      .failed = outcome.failed,
                      .interrupted = outcome.interrupted,
                      .unsupported = outcome.unsupported,
-                     .ulp = {},
+                     .ulp = {r.ulp.begin(), r.ulp.end()},
                      .max_ulp = r.max_ulp,
                      .max_at = r.max_at};
-  if (sweep.source == Source::kLogits) record.ulp.assign(r.ulp.begin(), r.ulp.end());
-  return record;
 }
 
 MatrixOfKills kills_record(const KillMatrix& matrix) {

@@ -302,9 +302,13 @@ TEST_F(ReportFiles, EveryVerbWritesWhatItDid) {
   EXPECT_EQ(run("sweep f16-bf16 bf16-sigmoid --candidate " + kIndependent + " --report report").status, 0);
   document = report();
   ASSERT_EQ(document["sweeps"].size(), 2u);
-  EXPECT_EQ(document["sweeps"][0]["ulp"].size(), 0u);
-  EXPECT_EQ(sum(document["sweeps"][1]["ulp"]), document["sweeps"][1]["values"]);
+  for (const auto& sweep : document["sweeps"]) {
+    EXPECT_EQ(sum(sweep["ulp"]), sweep["values"]);
+    EXPECT_EQ(sweep["wrong"], 0);
+  }
   EXPECT_EQ(run("sweep f16-bf16" + with, "TAMPER=number_for_nan").status, 1);
+  EXPECT_GT(report()["sweeps"][0]["wrong"], 0);
+  EXPECT_EQ(sum(report()["sweeps"][0]["ulp"]), report()["sweeps"][0]["values"]);
   EXPECT_EQ(report()["failures"][0]["stage"], "sweep f16-bf16");
 
   EXPECT_EQ(run("golden " TWINCHECK_CORPUS "/golden/append.jsonl --report report").status, 0);

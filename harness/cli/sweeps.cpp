@@ -2,30 +2,53 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "harness/candidate/process.h"
 #include "harness/cli/record.h"
+#include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
 
 namespace twincheck {
 namespace {
 
-// The largest distance of a chunk, kept apart from the counters because counters are added up.
-struct Worst {
-  uint64_t ulp, at;
-};
-
 std::string histogram(const SweepResult& r) {
   std::string text;
   for (std::size_t i = 0; i < SweepResult::kBins; ++i) {
     if (r.ulp[i] == 0) continue;
-    const std::string bin = i == SweepResult::kBins - 1   ? "NaN"
-                            : i == SweepResult::kBins - 2 ? fmt::format("{} ulp and more", i)
-                                                          : fmt::format("{} ulp", i);
+    const std::string bin = i == SweepResult::kFarther       ? fmt::format("{} ulp and more", i)
+                            : i == SweepResult::kNan         ? "NaN"
+                            : i == SweepResult::kNanOrNumber ? "NaN or not"
+                                                             : fmt::format("{} ulp", i);
     text += fmt::format("\n    {:<14} {}", bin, r.ulp[i]);
   }
   return text;
+}
+
+// A failing piece is some hundred thousand values, and one is enough to show it.
+void tell_smaller(const Failure& failure, const Participant& participant, const Options& options, Console& console,
+                  FailureRecord& recorded) {
+  if (!failure.repeats_alone || failure.report.verdict == Verdict::kHung) return;
+  const Smaller smaller =
+      smaller_case(failure.item, failure.report, judge_of(participant, options), limits_of(options), /*seconds=*/2);
+  if (smaller.item.c == failure.item.c) return;
+  Context context;
+  context.candidate = participant.info.name;
+  context.origin = "the smallest case found";
+  context.replay = replay_command(participant, options, smaller.item);
+  const std::string plain = failure_message(smaller.report, context, {});
+  const std::string path = save_failure(options.save, participant, smaller.item.law, {&smaller.item, 1}, plain);
+  if (!path.empty()) {
+    std::error_code ignored;
+    if (!recorded.saved.empty() && recorded.saved != path) std::filesystem::remove(recorded.saved, ignored);
+    context.notes.push_back("saved: " + path);
+  }
+  console.always(failure_message(smaller.report, context, console.style()));
+  const std::string stage = recorded.stage, found_as = recorded.case_text;
+  recorded = failure_record(stage, smaller.item, smaller.report, context);
+  recorded.found_as = found_as;
+  recorded.saved = path;
 }
 
 }  // namespace
@@ -43,9 +66,8 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
                        piece(i).scalar ? "scalar" : "vector");
   };
 
-  SharedMemory memory(sweep.chunks() * 2 * sizeof(Worst));
-  auto* worst = reinterpret_cast<Worst*>(memory.data());
-  const auto last = std::make_shared<SweepResult>();  // of the item judged last, in its worker
+  SharedMemory memory(outcome.pieces * sizeof(SweepResult));
+  auto* const results = reinterpret_cast<SweepResult*>(memory.data());  // of each piece; a piece tried again starts over
   const MakeJudge make_judge = [&, path = participant.info.path]() -> Judge {
     struct State {
       Candidate candidate;
@@ -57,11 +79,10 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
     return [&, state](std::span<const Item> items) {
       std::vector<Report> reports;
       for (const Item& item : items) {
-        const uint64_t chunk = item.c.seed / kSweepChunk;
-        const bool scalar = item.c.of(Operand::kShared).offset != 0;
-        *last = {};
-        reports.push_back(state->sweep.run(sweep, {chunk, scalar}, state->candidate, state->bench, *last));
-        worst[2 * chunk + scalar] = {last->max_ulp, last->max_at};
+        const Sweep::Piece p{item.c.seed / kSweepChunk, item.c.of(Operand::kShared).offset != 0};
+        SweepResult& result = results[(sweep.index_of(p) - options.shard) / options.shards];
+        result = {};
+        reports.push_back(state->sweep.run(sweep, p, state->candidate, state->bench, result));
       }
       return reports;
     };
@@ -72,12 +93,9 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   run_options.jobs = options.jobs;
   run_options.limits = limits_of(options);
   run_options.max_failures = options.max_failures;
-  run_options.counters = SweepResult::kBins + 2;
-  run_options.count = [&](const Item&, const Report& report, std::span<uint64_t> counters) {
-    if (report.verdict == Verdict::kUnsupported) ++counters[SweepResult::kBins + 1];
-    if (report.verdict != Verdict::kPassed) return;
-    for (std::size_t i = 0; i < SweepResult::kBins; ++i) counters[i] += last->ulp[i];
-    counters[SweepResult::kBins] += last->values;
+  run_options.counters = 1;
+  run_options.count = [&](const Item&, const Report& report, std::span<uint64_t> unsupported) {
+    if (report.verdict == Verdict::kUnsupported) ++unsupported[0];
   };
   run_options.interrupt = &interrupt_signal;
   run_options.on_tick = [&](uint64_t done, double elapsed) {
@@ -99,29 +117,27 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
         failure_record(fmt::format("sweep {}", sweep.name), failure.item, failure.report, context));
     options.record->failures.back().saved = path;
   };
+  const std::size_t first_recorded = options.record->failures.size();
   const RunResult run_result = run(plan, make_judge, run_options);
   console.end_progress();
+  for (std::size_t i = 0; i < run_result.failures.size() && interrupt_signal == 0; ++i)
+    tell_smaller(run_result.failures[i], participant, options, console, options.record->failures[first_recorded + i]);
 
-  for (std::size_t i = 0; i < SweepResult::kBins; ++i) outcome.result.ulp[i] = run_result.counters[i];
-  outcome.result.values = run_result.counters[SweepResult::kBins];
-  for (uint64_t i = 0; i < 2 * sweep.chunks(); ++i) {
-    SweepResult one;
-    one.max_ulp = worst[i].ulp;
-    one.max_at = worst[i].at;
-    outcome.result.add(one);
-  }
+  for (uint64_t i = 0; i < outcome.pieces; ++i) outcome.result.add(results[i]);
   outcome.seconds = run_result.seconds;
   outcome.failed = !run_result.failures.empty();
   outcome.interrupted = run_result.interrupted;
-  outcome.unsupported = run_result.counters[SweepResult::kBins + 1] > 0;
+  outcome.unsupported = run_result.counters[0] > 0;
   const SweepResult& r = outcome.result;
   std::string line = fmt::format("{}: {} values in {:.1f} s, {}", label, r.values, outcome.seconds,
                                  outcome.failed        ? "not all right"
                                  : outcome.interrupted ? "all right as far as it came"
                                  : outcome.unsupported ? "not all supported"
                                                        : "all right");
-  if (sweep.source == Source::kLogits && r.values > 0)
-    line += fmt::format("; at most {} ulp of f32 from the correctly rounded value{}{}", r.max_ulp,
+  if (r.wrong > 0) line += fmt::format(", {} wrong, first at {:#x}", r.wrong, r.wrong_at);
+  if (run_result.stopped) line += fmt::format("; stopped at {} failures", run_result.failures.size());
+  if ((sweep.source == Source::kLogits && r.values > 0) || r.wrong > 0)
+    line += fmt::format("; at most {} ulp of {} from the correctly rounded value{}{}", r.max_ulp, name(sweep.to),
                         r.max_ulp > 0 ? fmt::format(", first at {:#x}", r.max_at) : "", histogram(r));
   console.line(line);
   options.record->sweeps.push_back(sweep_record(sweep, participant, outcome));

@@ -2,9 +2,9 @@
 // scale 1), exhaustively.
 //
 // A sweep is a row of cases: chunk i holds the bit patterns from i * kSweepChunk on, all of them appended weights. A chunk
-// is compared with the reference's bits and intervals in one run; one that does not pass goes before check(), whose verdict
-// stands. Every value takes the kernel's vector path (tight, aligned). Its scalar path (one element past alignment) is taken
-// by every value of a 16-bit dtype, and by one chunk in 16 of the 2^32 f32 ones.
+// is compared with the reference's bits and intervals in one run, every value of it. Every value takes the kernel's vector
+// path (tight, aligned). Its scalar path (one element past alignment) is taken by every value of a 16-bit dtype, and by one
+// chunk in 16 of the 2^32 f32 ones.
 #pragma once
 
 #include <array>
@@ -43,6 +43,11 @@ struct Sweep {
     const uint64_t group = i / (kScalarOf + 1), place = i % (kScalarOf + 1);
     return {kScalarOf * group + (place < kScalarOf ? place : group % kScalarOf), place == kScalarOf};
   }
+  // piece(index_of(p)) == p.
+  uint64_t index_of(Piece p) const {
+    if (chunks() == 1) return p.scalar ? 1 : 0;
+    return p.chunk / kScalarOf * (kScalarOf + 1) + (p.scalar ? kScalarOf : p.chunk % kScalarOf);
+  }
 };
 
 // All of them: six conversions and three sigmoids.
@@ -52,29 +57,38 @@ const Sweep* find_sweep(std::string_view name);  // null where there is none
 // The case of a chunk, on the kernel's vector path or its scalar one.
 Case sweep_case(const Sweep& sweep, Sweep::Piece piece);
 
-// What a sweep has found, by adding up chunks. Trivially copyable.
+// What a sweep has found, by adding up pieces. Trivially copyable.
 struct SweepResult {
-  static constexpr std::size_t kBins = 34;
+  // Results by their distance from the correctly rounded value in units in the last place of the dtype stored: 0 to 31, then
+  // all that are farther, then NaN for NaN, then a NaN for a number or a number for a NaN.
+  static constexpr std::size_t kFarther = 32, kNan = 33, kNanOrNumber = 34, kBins = 35;
   uint64_t values = 0;  // compared, each path counted
-  // Sigmoid only: how many results are n ulp of f32 from the correctly rounded value, n = 0..31; then more; then NaN for
-  // NaN.
+  uint64_t wrong = 0;   // of those: outside what the reference accepts
   std::array<uint64_t, kBins> ulp{};
   uint64_t max_ulp = 0, max_at = 0;  // the largest distance, and the bit pattern of the first input that has it
+  uint64_t wrong_at = 0;             // the first input whose result is wrong, where any is
 
   void add(const SweepResult& other);
 };
 
-// Judges pieces; holds the buffers. For host memory.
+// What the reference makes of `count` bit patterns from `first` on, correctly rounded: elements of sweep.to. The patterns
+// lie within 2^32 and begin at a multiple of 2^15, so that each 2^15 of them have one sign.
+void sweep_expected(const Sweep& sweep, uint64_t first, std::size_t count, void* expected);
+
+// Judges the results of those bit patterns one by one and adds them to `result`. `expected` is sweep_expected()'s.
+void sweep_compare(const Sweep& sweep, uint64_t first, std::size_t count, const void* expected, const void* got,
+                   SweepResult& result);
+
+// Runs pieces and judges them; holds the buffers. For host memory.
 class SweepBench {
  public:
-  // kPassed, with what was found added to `result`, or what check() says of the piece's case.
+  // kPassed; or what check() says of the piece's case. A wrong piece is as slow to check as a hundred are to compare, so
+  // after the first few of a bench it fails as appended_weights without. What was compared is added to `result` in any case.
   Report run(const Sweep& sweep, Sweep::Piece piece, const Candidate& candidate, Bench& bench, SweepResult& result);
 
  private:
-  template <typename Bits>
-  bool compare(const Sweep& sweep, uint64_t chunk, const std::byte* out, std::size_t n, SweepResult& found);
-
   std::vector<std::byte> inputs_, ids_, weights_, expected_;
+  int wrong_pieces_ = 0;
 };
 
 }  // namespace twincheck

@@ -128,6 +128,7 @@ Json sweep_json(const SweepRecord& s) {
           {"seconds", s.seconds},
           {"values", s.values},
           {"total", s.total},
+          {"wrong", s.wrong},
           {"failed", s.failed},
           {"interrupted", s.interrupted},
           {"unsupported", s.unsupported},

@@ -133,9 +133,10 @@ struct SweepRecord {
   std::string candidate, name;
   double seconds = 0;
   uint64_t values = 0, total = 0;  // compared, each path counted; of the dtype
+  uint64_t wrong = 0;              // of those compared
   bool failed = false, interrupted = false, unsupported = false;
-  // A sigmoid's results by their distance from the correctly rounded value in ulp of f32: 0, 1, ... then more, then NaN.
-  // Empty for a conversion.
+  // Results by their distance from the correctly rounded value in ulp of the dtype stored: 0, 1, ... then more, then NaN,
+  // then a NaN for a number or the reverse.
   std::vector<uint64_t> ulp;
   uint64_t max_ulp = 0, max_at = 0;
 };

@@ -114,7 +114,7 @@ RunReport red() {
   }
   run.bench.slower = {{"cpu.fused", "baseline.json", 1, 1.31, 1.31, "append tokens=4096"}};
   run.complaints = {{"generators", kNasty, "properties/rows_permute.cpp"}};
-  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, false, false, false, {65000, 536}, 1, 7}};
+  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, 0, false, false, false, {65000, 536}, 1, 7}};
   run.golden = {{"corpus/golden/append.jsonl", 10, 100, 100, 1, 0}};
   run.kills.run = true;
   run.kills.idle_laws = {"rows_permute"};

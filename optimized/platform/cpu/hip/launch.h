@@ -48,7 +48,9 @@ void submit(const Launch& launch, hipStream_t stream);
 template <class Call>
 TWINCHECK_HIP_CPU_FLATTEN void run_threads(const void* call) {
   Execution& e = execution();
-  while (begin_thread(e)) (*static_cast<const Call*>(call))();
+  const Call own =
+      *static_cast<const Call*>(call);  // nobody else can write to it, so it is read once and not by each thread
+  while (begin_thread(e)) own();
 }
 
 template <class Kernel>
