@@ -2,50 +2,26 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <set>
 
 #include <rapidcheck.h>
-#include <unistd.h>
 
 #include "optimized/append.h"
 #include "optimized/platform/cpu/control.h"
 #include "properties/definition.h"
 #include "properties/law.h"
+#include "properties/published.h"
 #include "properties/relate.h"
 #include "properties/wrong_candidates.h"
 
 namespace twincheck {
 namespace {
 
-// The line that replays what is being judged: composed before the candidate is called, written out if the process dies.
-class Published {
- public:
-  static void line(const Law& law, const Case& c) {
-    const std::string replay = fmt::format("twincheck replay --law {} '{}'\n", law.name, text(c));
-    length_ = std::min(replay.size(), sizeof buffer_);
-    std::memcpy(buffer_, replay.data(), length_);
-  }
-  static void write_on_death() {
-    for (const int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) {
-      struct sigaction action = {};
-      action.sa_handler = [](int) {
-        static constexpr char kDied[] = "\ndied judging: ";
-        (void)!write(STDERR_FILENO, kDied, sizeof kDied - 1);
-        (void)!write(STDERR_FILENO, buffer_, length_);
-      };
-      action.sa_flags = static_cast<int>(SA_RESETHAND);
-      sigaction(signal, &action, nullptr);
-    }
-  }
-
- private:
-  static inline char buffer_[1 << 16];
-  static inline std::size_t length_ = 0;
-};
+void publish(const Law& law, const Case& c) {
+  Published::text(fmt::format("twincheck replay --law {} '{}'\n", law.name, text(c)));
+}
 
 // RapidCheck's seed and number of runs, unless the caller's RC_PARAMS says otherwise.
 const bool prepared = [] {
@@ -88,7 +64,7 @@ Case draw(const Law& law, const Candidate& candidate, Choices& choices) {
 
 Report judge(const Law& law, const Candidate& candidate, Choices& choices, Bench& bench, Case& drawn) {
   drawn = draw(law, candidate, choices);
-  Published::line(law, drawn);
+  publish(law, drawn);
   return run_law(law, drawn, candidate, bench);
 }
 
@@ -249,7 +225,7 @@ TEST(Laws, AnswerForAnyCase) {
     Choices choices = Choices::random(seed + 77);
     const Case c = draw_case(choices, {.validity = seed % 2 ? Validity::kInvalid : Validity::kValid, .short_structs = true});
     for (const Law& law : laws()) {
-      Published::line(law, c);
+      publish(law, c);
       const Report r = run_law(law, c, candidate, bench);
       EXPECT_FALSE(is_bad(r.verdict)) << told(law, candidate, c, r);
     }

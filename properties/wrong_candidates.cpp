@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -381,6 +382,27 @@ const Wrong kWrong[] = {
 }  // namespace
 
 std::span<const Wrong> candidates() { return kWrong; }
+
+const Wrong& candidate(std::string_view name) {
+  for (const Wrong& w : kWrong)
+    if (w.name == name) return w;
+  throw std::invalid_argument("no wrong candidate of that name");
+}
+
+namespace {
+std::vector<std::vector<std::byte>> staged;
+}
+
+void stage_shared(AppendArgs& args) {
+  constexpr int64_t kMostStride = 4096;
+  Matrix& m = args.shared;
+  if (independent::refusal(args).status != TWINCHECK_OK || m.rows == 0 || m.cols == 0) return;
+  if (m.rows > 1 && m.row_stride > kMostStride) return;
+  staged.emplace_back(at(m, 0, 0), at(m, m.rows - 1, m.cols - 1) + width(m.dtype));
+  m.data = staged.back().data();
+}
+
+void forget_staged() { staged.clear(); }
 
 Candidate fresh(const Wrong& wrong) {
   state = {};
