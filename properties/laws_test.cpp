@@ -213,6 +213,79 @@ TEST(Laws, HaveEachAWrongCandidate) {
   for (const Law& law : laws()) EXPECT_TRUE(seen.count(law.name)) << law.name << " was never watched failing";
 }
 
+// ---- the cases that a law needs
+
+constexpr int kDraws = 20000;
+
+TEST(Laws, AreGivenEveryClassOfCasesThatTheyNeed) {
+  for (const Law& law : laws())
+    for (const Shortfall& s : missing_classes(law, /*seed=*/1, kDraws)) ADD_FAILURE() << law.name << ": " << s.message;
+}
+
+// A generator that has lost one class: cases of it come out as something else.
+template <typename Is, typename Becomes>
+Case draw_without(Choices& choices, const Domain& domain, Is is, Becomes becomes) {
+  Case c = draw_case(choices, domain);
+  if (is(c)) becomes(c);
+  return c;
+}
+
+struct Lost {
+  std::string_view field, name;
+  Case (*draw)(Choices&, const Domain&);
+};
+constexpr Lost kLost[] = {
+    {"topk_weights", "nan",
+     [](Choices& choices, const Domain& d) {
+       return draw_without(
+           choices, d, [](const Case& c) { return c.weights == ValueClass::kNan; },
+           [](Case& c) { c.weights = ValueClass::kRouter; });
+     }},
+    {"shared_logits", "spread",
+     [](Choices& choices, const Domain& d) {
+       return draw_without(
+           choices, d, [](const Case& c) { return c.shared_values == ValueClass::kSpread; },
+           [](Case& c) { c.shared_values = ValueClass::kRouter; });
+     }},
+    {"large_ids", "i64_above_2^31",
+     [](Choices& choices, const Domain& d) {
+       return draw_without(
+           choices, d, [](const Case& c) { return c.ids == IdClass::kLarge && c.ids_dtype == Dtype::kI64; },
+           [](Case& c) { c.ids = IdClass::kDistinct; });
+     }},
+    {"weights_columns", "broadcast",
+     [](Choices& choices, const Domain& d) {
+       return draw_without(
+           choices, d, [](const Case& c) { return c.source == TWINCHECK_WEIGHTS && c.broadcast; },
+           [](Case& c) { c.broadcast = false; });
+     }},
+    {"shared", "0",
+     [](Choices& choices, const Domain& d) {
+       return draw_without(
+           choices, d, [](const Case& c) { return c.shared == 0 && !has_defect(c); },
+           [](Case& c) {
+             c = {};
+             c.shared = 1;
+             c.tokens = 1;
+           });
+     }},
+};
+
+TEST(Laws, FailWhereTheirGeneratorHasLostAClass) {
+  for (const Lost& lost : kLost) {
+    int failing = 0;
+    for (const Law& law : laws()) {
+      for (const Shortfall& s : missing_classes(law, /*seed=*/1, kDraws, lost.draw)) {
+        if (s.of->field != lost.field) continue;  // what the lost ones became may be missing elsewhere
+        EXPECT_EQ(s.of->name, lost.name) << law.name;
+        EXPECT_EQ(s.members, 0u) << law.name << ": " << s.message;
+        ++failing;
+      }
+    }
+    EXPECT_GE(failing, 10) << lost.field << "=" << lost.name;
+  }
+}
+
 TEST(Laws, AreFoundByName) {
   for (const Law& law : laws()) EXPECT_EQ(find_law(law.name), &law);
   EXPECT_EQ(find_law("no_such_law"), nullptr);

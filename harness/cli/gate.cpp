@@ -98,16 +98,10 @@ constexpr std::array kStages{
 // Do the generators still give what the laws are about? A class that stays empty would leave a law without its cases.
 void check_classes(Session& session, const Options& options) {
   constexpr int kCases = 10000;
-  Choices choices = Choices::random(0);
   std::size_t short_of = 0;
   for (const Law* law : chosen_laws(options)) {
-    ClassCounts counts;
-    for (uint64_t i = 0; i < kCases; ++i) {
-      if (interrupt_signal != 0) return;
-      choices.reseed(session.seed() + i);
-      counts.add(draw_case(choices, law->domain));
-    }
-    for (const Shortfall& s : shortfalls(counts, law->domain)) {
+    if (interrupt_signal != 0) return;
+    for (const Shortfall& s : missing_classes(*law, session.seed(), kCases)) {
       ++short_of;
       session.complain("generators", fmt::format("generators   law={}   {}", law->name, s.message),
                        fmt::format("properties/{}.cpp", law->name));
