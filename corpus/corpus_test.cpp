@@ -333,5 +333,29 @@ TEST(CorpusEdges, HaveEachRefusal) {
     EXPECT_TRUE(statuses.contains(std::string(name(static_cast<Status>(s))))) << name(static_cast<Status>(s));
 }
 
+// NAME.case says the reason, and has the cases; a fuzzer's regression is the bytes too, as NAME beside it, which need not be
+// a case.
+TEST(CorpusRegressions, SayWhatTheyCatch) {
+  std::size_t regressions = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(TWINCHECK_CORPUS) / "regressions")) {
+    if (!entry.is_regular_file()) continue;
+    const fs::path& path = entry.path();
+    if (path.extension() != ".case") {
+      EXPECT_TRUE(fs::exists(path.string() + ".case")) << path << ": expected the reason beside it, as " << path << ".case";
+      ++regressions;
+      continue;
+    }
+    std::ifstream in(path);
+    std::string first;
+    std::getline(in, first);
+    constexpr std::string_view kCatches = "# Catches: ";
+    EXPECT_TRUE(first.starts_with(kCatches) && first.size() > kCatches.size() + 20)
+        << path << ": expected '# Catches: ' and what was wrong";
+    const fs::path bytes = fs::path(path).replace_extension();
+    EXPECT_TRUE(!read_file(path.string()).cases.empty() || fs::exists(bytes)) << path;
+  }
+  EXPECT_GT(regressions, 0u);
+}
+
 }  // namespace
 }  // namespace twincheck

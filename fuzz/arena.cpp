@@ -15,6 +15,9 @@ __extension__ using Wide = __int128;
 
 constexpr std::size_t kGap = 32;  // between one matrix and the next
 
+// Where matrices begin that the arena does not hold: addresses of a process, between AddressSanitizer's shadow and its heap.
+constexpr std::uintptr_t kFar = std::uintptr_t{0x14} << 40, kFarStep = std::uintptr_t{0x08} << 40;
+
 // Of sizes that may be negative.
 bool holds_nothing(const Matrix& m) { return m.rows <= 0 || m.cols <= 0; }
 
@@ -57,7 +60,8 @@ const AppendArgs& Arena::lay_out(const Case& c) {
   std::memcpy(&args_.scale, &c.scale_bits, sizeof args_.scale);
 
   std::size_t cursor = 256;
-  std::array<std::byte*, kOperands> own{};
+  constexpr std::size_t kMost = kBytes - 512;
+  std::array<std::uintptr_t, kOperands> own{};
   for (std::size_t n = 0; n < kOperands; ++n) {
     const std::size_t i = (n + kInputs) % kOperands;  // outputs first: an input in place has their pointer
     Matrix& m = args_.*kMatrices[i] = matrix_of(c, static_cast<Operand>(i));
@@ -67,17 +71,21 @@ const AppendArgs& Arena::lay_out(const Case& c) {
     }
     if (m.rows == 0 && m.cols == 0 && m.dtype == 0) continue;
     const auto element = static_cast<std::size_t>(std::max<int64_t>(1, dtype_bytes(m.dtype)));
-    cursor = (cursor + 15) / 16 * 16 + c.layout[i].offset % 16 * element;
+    const std::size_t offset = c.layout[i].offset % 16 * element;
+    const std::size_t at = (cursor + 15) / 16 * 16 + offset;
     const Wide needs = extent(m);
-    const bool fits = needs <= static_cast<Wide>(kBytes - 2048 - std::min(cursor, kBytes - 2048));
-    own[i] = bytes_.data() + std::min(cursor, kBytes - 512);
-    if (cursor < kBytes - 2048) cursor += (fits ? static_cast<std::size_t>(needs) : 64) + kGap;
+    if (at > kMost || needs > static_cast<Wide>(kMost - at)) {
+      own[i] = kFar + i * kFarStep + offset;
+      continue;
+    }
+    own[i] = reinterpret_cast<std::uintptr_t>(bytes_.data()) + at;
+    cursor = at + static_cast<std::size_t>(needs) + kGap;
   }
-  used_ = std::min(kBytes, cursor + 512);
+  used_ = std::min(kBytes, cursor + 512);  // what a wrong wrapper may reach behind the last matrix
   for (std::size_t i = 0; i < kOperands; ++i) {
     const Layout& l = c.layout[i];
     const auto target = l.pointer == Pointer::kInto ? static_cast<std::size_t>(l.pointer_operand) : i;
-    auto address = reinterpret_cast<std::uintptr_t>(own[target]);
+    std::uintptr_t address = own[target];
     if (l.pointer == Pointer::kNull) address = 0;
     if (l.pointer == Pointer::kSkewed || l.pointer == Pointer::kInto)
       address += static_cast<std::uintptr_t>(l.pointer_bytes);

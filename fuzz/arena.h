@@ -14,7 +14,7 @@ namespace twincheck::fuzz {
 class Arena {
  public:
   // The struct that the case says, its operands' own pointers one behind another in the arena. A matrix that does not fit
-  // gets 64 bytes. Valid until the next call.
+  // lies 8 TiB from any other, where no memory is: a large call is one that the table may accept. Valid until the next call.
   const AppendArgs& lay_out(const Case& c);
 
   // Whether every matrix that the source uses and that is not empty lies in the arena. For structs that the table accepts.

@@ -16,6 +16,10 @@ namespace {
 
 std::string artifact_prefix = "./";
 
+struct Machine {
+  int64_t order_seed = 0, wave = 64, devices = 1;
+} machine;
+
 Candidate chosen() {
   const char* library = std::getenv("TWINCHECK_FUZZ_CANDIDATE");
   if (library != nullptr && *library != 0) {
@@ -26,10 +30,12 @@ Candidate chosen() {
       std::exit(2);
     }
   }
+  if (twincheck_abi() != TWINCHECK_ABI) std::abort();
   Candidate linked;
   linked.name = twincheck_name();
   linked.path = "(linked)";
-  linked.exact_status = true;
+  linked.memory = static_cast<MemoryKind>(twincheck_memory_kind());
+  linked.exact_status = twincheck_get("exact_status") == 1;
   linked.append = twincheck_append;
   linked.last_error = twincheck_last_error;
   linked.set = twincheck_set;
@@ -37,10 +43,11 @@ Candidate chosen() {
   return linked;
 }
 
-// In [0, limit]; a number that is there stays.
+// In [0, limit]; a number that is there stays. What wild bytes say becomes a small number: a large input takes the time of
+// thirty small ones, and should come of somebody's asking for it.
 int64_t fold(int64_t value, int64_t limit) {
   if (value >= 0 && value <= limit) return value;
-  return (value < 0 ? ~value : value) % (limit + 1);
+  return (value < 0 ? ~value : value) % std::min<int64_t>(limit + 1, 13);
 }
 
 void fold_sizes(Case& c) {
@@ -48,7 +55,7 @@ void fold_sizes(Case& c) {
     c.source = static_cast<int32_t>(static_cast<uint32_t>(c.source) % 4);
   c.top_k = fold(c.top_k, 64);
   c.shared = fold(c.shared, 24);
-  c.hidden = c.source == TWINCHECK_GATE ? fold(c.hidden, 1100) : 0;
+  c.hidden = c.source == TWINCHECK_GATE ? fold(c.hidden, kMaxHiddenElements) : 0;
   c.tokens = fold(c.tokens, 400);
   if (c.hidden > 0) c.tokens = std::min(c.tokens, kMaxHiddenElements / c.hidden);
   if (c.top_k + c.shared > 0) c.tokens = std::min(c.tokens, kMaxOutputElements / (c.top_k + c.shared));
@@ -123,8 +130,15 @@ uint64_t hash(std::span<const uint8_t> bytes) {
   return h ^ (h >> 29);
 }
 
-void set_block_order(uint64_t seed) {
-  if (candidate().set != nullptr) candidate().set("order_seed", static_cast<int64_t>(seed >> 1 | 1));
+void set_machine(uint64_t seed) {
+  const Candidate& c = candidate();
+  if (c.set == nullptr) return;
+  machine = {.order_seed = static_cast<int64_t>(seed >> 1 | 1),
+             .wave = seed & 1 ? 32 : 64,
+             .devices = (seed >> 1) % 8 == 0 ? 2 : 1};
+  c.set("order_seed", machine.order_seed);
+  c.set("wave", machine.wave);
+  c.set("devices", machine.devices);
 }
 
 Case valid_case(Case c) {
@@ -140,45 +154,70 @@ Case valid_case(Case c) {
   return c;
 }
 
-void fail(std::span<const Case> cases, const Report& report) {
-  std::string lines, words;
-  for (const Case& c : cases) {
-    lines += text(c) + "\n";
-    words += " " + shell_word(text(c));
-  }
-  const std::string law = report.law.empty() ? std::string("no_crash") : report.law;
-  const std::string path = fmt::format("{}mismatch-{:016x}.case", artifact_prefix,
-                                       hash({reinterpret_cast<const uint8_t*>(lines.data()), lines.size()}));
+namespace {
+
+// What `verb` takes to show it again: `words`, or the saved file where they are empty.
+[[noreturn]] void say_and_save(const Report& report, std::string_view contents, std::string_view extension,
+                               std::string_view verb, std::string_view words) {
+  const std::string path = fmt::format("{}mismatch-{:016x}.{}", artifact_prefix, hash_of(contents), extension);
+  std::vector<std::string> notes;
+  if (machine.order_seed != 0)
+    notes.push_back(fmt::format("order_seed {}, wave {}, devices {}", machine.order_seed, machine.wave, machine.devices));
   fmt::print(stderr, "\n{}",
              failure_message(report,
                              {.candidate = candidate().name,
                               .origin = path,
-                              .replay = cases.size() == 1 ? "twincheck replay" + words : "twincheck replay " + path,
+                              .replay = fmt::format("twincheck {} {}", verb, words.empty() ? path : words),
                               .output = {},
-                              .notes = {}},
+                              .notes = notes},
                              Style{}));
   if (std::FILE* file = std::fopen(path.c_str(), "w")) {
-    fmt::print(file, "# law: {}\n# {}\n{}", law, report.detail.empty() ? "found by a fuzzer" : report.detail, lines);
+    std::fwrite(contents.data(), 1, contents.size(), file);
     std::fclose(file);
   }
   std::fflush(nullptr);
   std::abort();
 }
 
-void fail(const Case& c, const Report& report) { fail({&c, 1}, report); }
+}  // namespace
 
-void fail(const Case& c, std::string_view law, std::string_view detail) {
+Report broken(std::string_view law, std::string_view detail) {
   Report report;
   report.verdict = Verdict::kFailed;
   report.law = law;
   report.detail = detail;
-  fail(c, report);
+  return report;
+}
+
+void fail(std::span<const Case> cases, const Report& report) {
+  std::string lines;
+  for (const Case& c : cases) lines += text(c) + "\n";
+  const std::string contents = fmt::format("# law: {}\n# {}\n{}", report.law.empty() ? promise::kNoCrash : report.law,
+                                           report.detail.empty() ? "found by a fuzzer" : report.detail, lines);
+  say_and_save(report, contents, "case", "replay", cases.size() == 1 ? shell_word(text(cases.front())) : "");
+}
+
+void fail(const Case& c, const Report& report) { fail({&c, 1}, report); }
+
+void fail(const Case& c, std::string_view law, std::string_view detail) { fail(c, broken(law, detail)); }
+
+void fail_input(std::string_view input, std::string_view law, std::string_view detail) {
+  const bool is_record = input.starts_with('{');
+  say_and_save(broken(law, detail), input, is_record ? "jsonl" : "case", is_record ? "golden" : "replay", "");
+}
+
+bool shows() {
+  static const bool wanted = std::getenv("TWINCHECK_FUZZ_SHOW") != nullptr;
+  return wanted;
 }
 
 void show(const Case& c) {
-  static const bool wanted = std::getenv("TWINCHECK_FUZZ_SHOW") != nullptr;
-  if (!wanted) return;
-  fmt::print(stderr, "case: {}\n", text(c));
+  if (shows()) show(text(c));
+}
+
+void show(std::string_view line) {
+  if (!shows()) return;
+  fmt::print(stderr, "case: {}\n", line);
   std::fflush(stderr);
 }
 

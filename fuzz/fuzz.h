@@ -24,8 +24,9 @@ Bench& bench();
 // A hash of the bytes: what an input draws beyond its fields (the order of blocks) follows from it.
 uint64_t hash(std::span<const uint8_t> bytes);
 
-// Blocks and threads run in an order that follows from `seed`, never the fixed one.
-void set_block_order(uint64_t seed);
+// A machine that follows from `seed`: the order of blocks and threads (never the fixed one), waves of 32 or 64, seldom a
+// second device. No result depends on it.
+void set_machine(uint64_t seed);
 
 // The nearest case that the table accepts and that is judged in microseconds: sizes, strides and parameters out of range
 // are folded into it, overrides that make a struct invalid are dropped. A case that is so already stays as it is.
@@ -36,11 +37,18 @@ inline constexpr int64_t kMaxHiddenElements = 8192;
 // A promise is broken: prints the report, the cases and the line that replays them, saves them as a *.case file beside
 // libFuzzer's own artifacts (`-artifact_prefix`) and aborts. More than one case is a sequence; the last one is judged.
 [[noreturn]] void fail(std::span<const Case> cases, const Report& report);
+Report broken(std::string_view law, std::string_view detail);
 [[noreturn]] void fail(const Case& c, const Report& report);
 [[noreturn]] void fail(const Case& c, std::string_view law, std::string_view detail);
 
-// Prints the cases that an input has become before they are run, where TWINCHECK_FUZZ_SHOW is set: what is left of an input
-// that takes the process down.
+// The same of an input that is text and no case: it is saved as it is, as a *.case or, where it begins as JSON, *.jsonl
+// file.
+[[noreturn]] void fail_input(std::string_view input, std::string_view law, std::string_view detail);
+
+// Prints the cases that an input has become before they are run, where TWINCHECK_FUZZ_SHOW is set (shows()): what is left of
+// an input that takes the process down.
+bool shows();
 void show(const Case& c);
+void show(std::string_view line);
 
 }  // namespace twincheck::fuzz

@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   const Case c = fuzz::valid_case(decode({data, size}));
   const uint64_t hash = fuzz::hash({data, size});
   fuzz::show(c);
-  fuzz::set_block_order(hash);
+  fuzz::set_machine(hash);
   const Report report = check(c, fuzz::candidate(), fuzz::bench());
   if (is_bad(report.verdict)) fuzz::fail(c, report);
   if (report.expected_status != Status::kOk) fuzz::fail(c, "valid_case", "the table refuses what valid_case() gave");

@@ -1,8 +1,12 @@
 #include "fuzz/mutate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <string_view>
+#include <utility>
 
 #include "fuzz/fuzz.h"
 #include "harness/case/values.h"
@@ -36,7 +40,8 @@ T one_of(const T (&values)[N], Choices& choices) {
 
 int64_t large(Choices& choices) {
   const int64_t value = one_of(kLarge, choices);
-  return choices.chance(1, 3) ? -value : value;
+  if (!choices.chance(1, 3)) return value;
+  return choices.chance(1, 2) ? -value : ~value;
 }
 
 // Near what it is, or a boundary.
@@ -56,6 +61,11 @@ int64_t nudge(int64_t value, Choices& choices) {
 void change_size(Case& c, Choices& choices) {
   int64_t* const sizes[] = {&c.tokens, &c.top_k, &c.shared, &c.hidden};
   int64_t& size = *one_of(sizes, choices);
+  // A row of hidden is summed by more lanes from each power of two on.
+  if (&size == &c.hidden && choices.chance(1, 3)) {
+    size = (int64_t{64} << choices.below(7)) + choices.between(0, 9);
+    return;
+  }
   size = nudge(size, choices);
 }
 
@@ -305,7 +315,7 @@ void change_once(Case& c, Choices& choices, bool breaks) {
 
 // Most inputs stay small: what takes many elements to see is seldom, and a large input takes the time of thirty small ones.
 void shorten(Case& c, Choices& choices) {
-  constexpr int64_t kOrdinary = 4096, kElements = 40, kProducts = 256;
+  constexpr int64_t kOrdinary = 8192, kElements = 40, kProducts = 256;
   const auto is_ordinary = [](int64_t size) { return size >= 0 && size <= kOrdinary; };
   if (!is_ordinary(c.tokens) || !is_ordinary(c.top_k) || !is_ordinary(c.shared) || !is_ordinary(c.hidden)) return;
   if (choices.chance(1, 32)) return;
@@ -313,7 +323,7 @@ void shorten(Case& c, Choices& choices) {
     c.top_k %= 20;
     c.shared %= 10;
   }
-  c.hidden = std::min(c.hidden, kProducts);
+  if (c.hidden > kProducts) c.hidden %= kProducts;
   const int64_t columns = std::max<int64_t>(1, c.top_k + c.shared);
   c.tokens = std::min({c.tokens, std::max<int64_t>(1, kElements / columns),
                        std::max<int64_t>(1, kProducts / std::max<int64_t>(1, c.hidden))});
@@ -328,7 +338,7 @@ void mutate(Case& c, Choices& choices, bool breaks) {
   shorten(c, choices);
 }
 
-Case cross(const Case& a, const Case& b, Choices& choices) {
+Case cross(const Case& a, const Case& b, Choices& choices, bool breaks) {
   Case c = a;
   const auto takes = [&] { return choices.chance(1, 2); };
   if (takes()) {
@@ -361,8 +371,38 @@ Case cross(const Case& a, const Case& b, Choices& choices) {
     c.literal[i].resize(at);
     c.literal[i].insert(c.literal[i].end(), b.literal[i].begin() + static_cast<std::ptrdiff_t>(at), b.literal[i].end());
   }
+  if (!breaks) c = valid_case(std::move(c));
   shorten(c, choices);
   return c;
+}
+
+void mutate_number(std::string& text, Choices& choices) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::vector<std::pair<std::size_t, std::size_t>> numbers;  // where, and how long
+  for (std::size_t at = 0; (at = text.find_first_of("0123456789", at)) != std::string::npos;) {
+    const std::size_t end = std::min(text.find_first_not_of(kDigits, at), text.size());
+    numbers.emplace_back(at, end - at);
+    at = end;
+  }
+  if (numbers.empty()) return;
+  const auto [at, size] = numbers[choices.below(numbers.size())];
+  std::string other;
+  switch (choices.below(6)) {
+    case 0:
+      break;
+    case 1:
+      other = text.substr(at, size) + text.substr(at, size);
+      break;
+    case 2:
+      other = text.substr(at, size - 1);
+      break;
+    case 3:
+      other = fmt::format("{:0{}x}", choices.below(uint64_t{1} << 32), choices.chance(1, 2) ? 4 : 8);
+      break;
+    default:
+      other = fmt::format("{}", choices.chance(1, 2) ? large(choices) : choices.between(-2, 9));
+  }
+  text.replace(at, size, other);
 }
 
 void mutate(Program& program, Choices& choices) {

@@ -1,6 +1,8 @@
 // Mutations that know the fields of a case: what a fuzzer changes where plain bytes would mostly break what follows.
 #pragma once
 
+#include <string>
+
 #include "fuzz/program.h"
 #include "harness/case/case.h"
 #include "harness/case/choices.h"
@@ -11,11 +13,14 @@ namespace twincheck::fuzz {
 // `defects` also one rule of the refusal table is broken.
 void mutate(Case& c, Choices& choices, bool defects);
 
-// A case with some fields of each, and rows of both.
-Case cross(const Case& a, const Case& b, Choices& choices);
+// A case with some fields of each, and rows of both; without `defects` a valid one.
+Case cross(const Case& a, const Case& b, Choices& choices, bool defects);
 
 // Changes the first case or a step, adds or drops steps.
 void mutate(Program& program, Choices& choices);
+
+// Another number, or none, in place of one of a text: of a line, a file or a golden record.
+void mutate_number(std::string& text, Choices& choices);
 
 // How libFuzzer's inputs read: each fuzzer defines it.
 enum class Format : uint8_t { kCase, kProgram, kCaseOrText };

@@ -10,32 +10,13 @@
 #include <vector>
 
 #include "harness/case/case.h"
+#include "properties/steps.h"
 
 namespace twincheck::fuzz {
 
-enum class Op : uint8_t {
-  kAppend,      // the same again
-  kNewData,     // other data in the same buffers
-  kShrink,      // fewer tokens
-  kGrow,        // more tokens
-  kReallocate,  // a buffer elsewhere: another offset, place or row stride
-  kParameters,  // another base id, scale or remap
-  kPadding,     // tokens become padding, or padding tokens
-  kCapture,     // through a graph that is captured now
-  kReplay,      // through the graph that was captured with these very arguments, if one was
-  kFault,       // the runtime fails at its n-th call
-  kRefused,     // a call that must be refused
-  kFirst,       // the first case again
-};
-inline constexpr int kOps = 12;
-
-struct Step {
-  Op op = Op::kAppend;
-  uint8_t which = 0;  // an operand, a field: as the op takes it
-  uint16_t amount = 0;
-
-  bool operator==(const Step&) const = default;
-};
+using session::kOps;
+using session::Op;
+using session::Step;
 
 inline constexpr std::size_t kMaxSteps = 24;
 

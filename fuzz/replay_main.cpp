@@ -1,15 +1,19 @@
 // A fuzzer without libFuzzer: runs every input that the arguments name, files and folders of files, in order of their names.
 //
-//   fuzz_NAME [-artifact_prefix=PATH] [-max_total_time=S [-seed=N]] FILE|FOLDER...
+//   fuzz_NAME [-artifact_prefix=PATH] [-max_total_time=S [-seed=N]] FILE|FOLDER...    *.case files of a folder aside
 //
 // With -max_total_time it then runs mutations of them, by the fuzzers' own mutator and without feedback, until S seconds are
 // over; the same seed gives the same inputs. Other options are ignored: they are libFuzzer's.
-// Ends in 0 where every input holds, in 2 where there is none or one cannot be read; an input that breaks a promise aborts.
+// Ends in 0 where every input holds, in 2 where there is none or one cannot be read, in 70 where one takes longer than 20 s;
+// an input that breaks a promise aborts.
 #include <fmt/format.h>
+
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -43,6 +47,19 @@ twincheck::Choices& choices() {
   return it;
 }
 
+void run(const Input& input) {
+  constexpr unsigned kSeconds = 20;
+  alarm(kSeconds);
+  LLVMFuzzerTestOneInput(input.data(), input.size());
+  alarm(0);
+}
+
+void end_late(int) {
+  constexpr std::string_view kWords = "an input takes longer than 20 s\n";
+  (void)!write(STDERR_FILENO, kWords.data(), kWords.size());
+  _exit(70);
+}
+
 // How many mutations of the inputs were run.
 uint64_t fuzz(const std::vector<Input>& inputs, uint64_t seconds) {
   constexpr std::size_t kMost = 1024;
@@ -56,7 +73,7 @@ uint64_t fuzz(const std::vector<Input>& inputs, uint64_t seconds) {
       size = LLVMFuzzerCustomMutator(input.data(), size, kMost, static_cast<unsigned>(choices().below(uint64_t{1} << 32)));
     input.resize(size);
     input.shrink_to_fit();  // a read behind the input is one behind its allocation
-    LLVMFuzzerTestOneInput(input.data(), input.size());
+    run(input);
   }
   return runs;
 }
@@ -78,6 +95,7 @@ extern "C" std::size_t LLVMFuzzerMutate(uint8_t* data, std::size_t size, std::si
 int main(int count, char** arguments) {
   namespace fs = std::filesystem;
   LLVMFuzzerInitialize(&count, &arguments);
+  std::signal(SIGALRM, end_late);
   std::vector<fs::path> files;
   uint64_t seconds = 0, seed = 1;
   for (int i = 1; i < count; ++i) {
@@ -88,7 +106,7 @@ int main(int count, char** arguments) {
     std::error_code error;
     if (fs::is_directory(argument, error)) {
       for (const auto& entry : fs::directory_iterator(argument))
-        if (entry.is_regular_file() && entry.path().extension() != ".md") files.push_back(entry.path());
+        if (entry.is_regular_file() && entry.path().extension() != ".case") files.push_back(entry.path());
     } else {
       files.emplace_back(argument);
     }
@@ -105,7 +123,7 @@ int main(int count, char** arguments) {
     }
     bytes += input.size();
     if (std::getenv("TWINCHECK_FUZZ_SHOW") != nullptr) fmt::print(stderr, "input: {}\n", path.string());
-    LLVMFuzzerTestOneInput(input.data(), input.size());
+    run(input);
     inputs.push_back(std::move(input));
   }
   fmt::print("{} inputs replayed, {} bytes\n", files.size(), bytes);

@@ -41,8 +41,11 @@ struct WeightRules {
   const Arguments& a;
 
   __device__ Raw load_shared(int64_t row, int64_t s) const {
-    if constexpr (kSource == Source::kConstant) return 0;
-    return static_cast<const Raw*>(a.shared)[row * a.shared_stride + s * a.shared_step];
+    if constexpr (kSource == Source::kConstant) {
+      return 0;
+    } else {
+      return static_cast<const Raw*>(a.shared)[row * a.shared_stride + s * a.shared_step];
+    }
   }
   __device__ Element shared(Raw raw) const {
     if constexpr (kSource == Source::kConstant) {

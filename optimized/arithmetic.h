@@ -19,7 +19,12 @@
 #if defined(__HIP_PLATFORM_TWINCHECK_CPU__)
 #define TWINCHECK_UNROLL
 #define TWINCHECK_ROLLED
-#define TWINCHECK_WIDE(p) (reinterpret_cast<uintptr_t>(p) % 16 == 0 ? static_cast<void>(0) : __builtin_trap())
+#define TWINCHECK_WIDE(p) ::twincheck::optimized::trap_unless_wide(p)
+namespace twincheck::optimized {
+inline void trap_unless_wide(const void* p) {
+  if (reinterpret_cast<uintptr_t>(p) % 16 != 0) __builtin_trap();
+}
+}  // namespace twincheck::optimized
 #else
 #define TWINCHECK_UNROLL _Pragma("unroll")
 #define TWINCHECK_ROLLED _Pragma("unroll 1")

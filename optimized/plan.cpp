@@ -64,7 +64,7 @@ Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shar
   side.out = out.data;
   side.out_stride = stride_of(out);
   const bool reads = routed > 0 && !in_place;
-  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked)};
+  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked), asked.small_block};
   side.in = reads ? in->data : out.data;
   side.in_stride = reads ? stride_of(*in) : 0;
 
@@ -130,7 +130,7 @@ Plan plan_grid(const Arguments& arguments, const Tuning& tuning) {
   const int64_t gate_threads = std::min(a.gate.rows, rows_at_once) * a.gate.lanes;
   const int64_t threads = std::max({int64_t{a.ids.units}, int64_t{a.weights.units}, gate_threads});
   // Little work spreads over more multiprocessors in small blocks.
-  plan.block = std::max<uint32_t>(threads <= 16384 ? 64 : kMaxBlock, a.gate.lanes);
+  plan.block = std::max<uint32_t>(threads <= 16384 ? tuning.small_block : kMaxBlock, a.gate.lanes);
   a.ids.blocks = blocks_for(a.ids.units, plan.block);
   a.weights.blocks = blocks_for(a.weights.units, plan.block);
   a.gate.blocks = blocks_for(gate_threads, plan.block);

@@ -95,6 +95,7 @@ struct Tuning {
   // Below this many elements a side is written one element a thread: short work ends sooner on more threads.
   int64_t vector_from = 0;
   int64_t chunk_elements = kChunkElements;  // 16 or more; where a grid would have too many chunks, they are larger
+  uint32_t small_block = 64;                // threads a block of little work: a power of two, kMaxBlock at most
 };
 
 struct Plan {

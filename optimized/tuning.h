@@ -9,10 +9,14 @@
 #ifndef TWINCHECK_CHUNK_ELEMENTS
 #define TWINCHECK_CHUNK_ELEMENTS kChunkElements
 #endif
+#ifndef TWINCHECK_SMALL_BLOCK
+#define TWINCHECK_SMALL_BLOCK 64
+#endif
 
 namespace twincheck::optimized {
 
 inline constexpr Tuning kTuning{/*vector_from=*/TWINCHECK_VECTOR_FROM,
-                                /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS};
+                                /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS,
+                                /*small_block=*/TWINCHECK_SMALL_BLOCK};
 
 }  // namespace twincheck::optimized

@@ -5,14 +5,15 @@
 #include <hip/hip_runtime.h>
 
 #include <cstring>
-#include <map>
 #include <memory>
 
 #include "optimized/append.h"
 #include "optimized/platform/cpu/control.h"
 #include "properties/direct.h"
+#include "properties/graphs.h"
 #include "properties/law.h"
 #include "properties/relate.h"
+#include "properties/wrong_candidates.h"
 
 namespace twincheck {
 namespace {
@@ -40,77 +41,9 @@ hipStream_t stream() {
 
 // ---- candidates around the production wrapper
 
-// Captures each call into a graph and launches it; a call with the very arguments of an earlier one, pointers and all,
-// launches that one's graph again. Allocates and frees in between, so that whatever a graph kept of the runtime's memory is
-// overwritten.
-class Graphs {
- public:
-  explicit Graphs(bool stale_inputs = false) : stale_inputs_(stale_inputs) {}
-  ~Graphs() { clear(); }
-
-  int32_t append(const AppendArgs* given) {
-    if (given->size < sizeof *given) return answer(optimized::append(*given));
-    AppendArgs args = *given;
-    args.stream = stream();
-    std::string key(sizeof args, '\0');
-    std::memcpy(key.data(), &args, sizeof args);
-    auto found = graphs_.find(key);
-    if (found == graphs_.end()) {
-      if (graphs_.size() >= 64) clear();
-      hipGraphExec_t exec = nullptr;
-      const int32_t status = capture(args, exec);
-      if (status != TWINCHECK_OK) return status;
-      found = graphs_.emplace(std::move(key), exec).first;
-    }
-    void* scratch = nullptr;
-    require(hipMalloc(&scratch, 4096));
-    require(hipMemset(scratch, 0xee, 4096));
-    require(hipGraphLaunch(found->second, stream()));
-    require(hipStreamSynchronize(stream()));
-    require(hipFree(scratch));
-    return TWINCHECK_OK;
-  }
-
-  void clear() {
-    for (const auto& [key, exec] : graphs_) require(hipGraphExecDestroy(exec));
-    graphs_.clear();
-    for (void* p : staged_) std::free(p);
-    staged_.clear();
-  }
-
- private:
-  int32_t capture(AppendArgs args, hipGraphExec_t& exec) {
-    if (stale_inputs_) stage(args);
-    hipGraph_t graph = nullptr;
-    require(hipStreamBeginCapture(stream(), hipStreamCaptureModeGlobal));
-    const int32_t status = answer(optimized::append(args));
-    require(hipStreamEndCapture(stream(), &graph));
-    if (status == TWINCHECK_OK) require(hipGraphInstantiate(&exec, graph, nullptr, nullptr, 0));
-    require(hipGraphDestroy(graph));
-    return status;
-  }
-
-  // The defect of vLLM#52383: the graph reads what the inputs held when it was captured.
-  void stage(AppendArgs& args) {
-    twincheck_matrix& m = args.shared;
-    if (optimized::validate(args).status != Status::kOk || m.rows == 0 || m.cols == 0) return;
-    if (m.rows > 1 && m.row_stride > 4096) return;
-    const auto bytes =
-        static_cast<std::size_t>(((m.rows > 1 ? (m.rows - 1) * m.row_stride : 0) + m.cols) * dtype_bytes(m.dtype));
-    void* copy = std::malloc(bytes);
-    std::memcpy(copy, m.data, bytes);
-    m.data = copy;
-    staged_.push_back(copy);
-  }
-
-  bool stale_inputs_;
-  std::map<std::string, hipGraphExec_t> graphs_;
-  std::vector<void*> staged_;
-};
-
 template <bool kStaleInputs>
-Graphs& graphs() {
-  static Graphs g(kStaleInputs);
+session::Graphs& graphs() {
+  static session::Graphs g(kStaleInputs ? wrong::stage_shared : nullptr);
   return g;
 }
 
@@ -125,14 +58,22 @@ Candidate linked(const char* name, decltype(&twincheck_append) append) {
   return c;
 }
 
+template <bool kStaleInputs>
+int32_t through_graphs(const AppendArgs* a) {
+  const int32_t status = graphs<kStaleInputs>().append(*a);
+  last_words = graphs<kStaleInputs>().message();
+  return status;
+}
+
 Candidate replayed() {
   graphs<false>().clear();
-  return linked("cpu.fused replayed", [](const AppendArgs* a) { return graphs<false>().append(a); });
+  return linked("cpu.fused replayed", through_graphs<false>);
 }
 
 Candidate replayed_with_stale_inputs() {
   graphs<true>().clear();
-  return linked("wrong.stale_graph", [](const AppendArgs* a) { return graphs<true>().append(a); });
+  wrong::forget_staged();
+  return linked("wrong.stale_graph", through_graphs<true>);
 }
 
 // Enqueued on a stream that does nothing until it is waited for.

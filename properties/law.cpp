@@ -56,4 +56,14 @@ Report run_law(const Law& law, const Case& c, const Candidate& candidate, Bench&
   return law.holds(c, choices, candidate, bench);
 }
 
+std::vector<Shortfall> missing_classes(const Law& law, uint64_t seed, int cases, Case (*draw)(Choices&, const Domain&)) {
+  Choices choices = Choices::random(seed);
+  ClassCounts counts;
+  for (int i = 0; i < cases; ++i) {
+    choices.reseed(seed + static_cast<uint64_t>(i));
+    counts.add(draw(choices, law.domain));
+  }
+  return shortfalls(counts, law.domain);
+}
+
 }  // namespace twincheck

@@ -4,10 +4,12 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "harness/candidate/candidate.h"
 #include "harness/case/case.h"
 #include "harness/case/choices.h"
+#include "harness/case/classes.h"
 #include "harness/case/generate.h"
 #include "harness/judge/check.h"
 #include "harness/report/verdict.h"
@@ -42,5 +44,10 @@ Report run_law(const Law& law, Choices& choices, const Candidate& candidate, Ben
 
 // Judges the law on a given case (corpus, replay, shrinking).
 Report run_law(const Law& law, const Case& c, const Candidate& candidate, Bench& bench);
+
+// The classes of classes.h that `cases` draws of a law's domain give too few of: where there is one the law proves less than
+// it says, and fails. `draw` is the generator. The same seed gives the same draws.
+std::vector<Shortfall> missing_classes(const Law& law, uint64_t seed, int cases,
+                                       Case (*draw)(Choices&, const Domain&) = draw_case);
 
 }  // namespace twincheck

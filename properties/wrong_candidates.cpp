@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <stdexcept>
 #include <tuple>
 #include <vector>
 
@@ -28,7 +29,8 @@ int64_t own(const char* key) { return std::strcmp(key, "exact_status") == 0 ? 1 
 struct State {
   int64_t calls = 0;
   std::map<std::tuple<const void*, const void*, int64_t, int64_t, int64_t>, std::vector<std::byte>> kept;
-  int64_t order_seed = 0, wave = 64, fail_nth = 0, live_bytes = 0, devices = 1, host_device = 0, device = 0;
+  int64_t order_seed = 0, wave = 64, fail_nth = 0, live_bytes = 0, live_handles = 0, devices = 1, host_device = 0,
+          device = 0;
   bool broken = false;
 };
 State state;
@@ -149,6 +151,7 @@ int64_t get_knob(const char* key) {
   if (k == "wave") return state.wave;
   if (k == "fail_nth") return state.fail_nth;
   if (k == "live_bytes") return state.live_bytes;
+  if (k == "live_handles") return state.live_handles;
   if (k == "devices") return state.devices;
   if (k == "host_device") return state.host_device;
   if (k == "device") return state.device;
@@ -157,7 +160,7 @@ int64_t get_knob(const char* key) {
 
 bool runtime_call_fails() { return state.fail_nth > 0 && --state.fail_nth == 0; }
 
-enum class Fault { kNone, kSwallowed, kNameless, kLeak, kKeepsMemory, kNextCallFails, kStray, kKeepsOutput };
+enum class Fault { kNone, kSwallowed, kNameless, kLeak, kLosesHandle, kKeepsMemory, kNextCallFails, kStray, kKeepsOutput };
 
 template <Fault kFault>
 int32_t failing(const AppendArgs* a) {
@@ -172,6 +175,7 @@ int32_t failing(const AppendArgs* a) {
     if (kFault == Fault::kSwallowed) return TWINCHECK_OK;
     if (kFault == Fault::kNameless) last_words = "something went wrong";
     if (kFault == Fault::kLeak && call == 1) state.live_bytes += 4096;
+    if (kFault == Fault::kLosesHandle && call == 2) ++state.live_handles;
     if (kFault == Fault::kNextCallFails) state.broken = true;
     if (kFault == Fault::kStray && a->out_ids.rows > 0 && a->out_ids.cols > 0) *(at(a->out_ids, 0, 0) - 1) ^= std::byte{1};
     if (kFault == Fault::kKeepsOutput) state.broken = true;
@@ -354,6 +358,8 @@ const Wrong kWrong[] = {
      failing<Fault::kKeepsMemory>, set_knob, get_knob},
     {"leaks", "faults", "faults", kSeeing, true, "keeps its scratch when the launch fails", failing<Fault::kLeak>, set_knob,
      get_knob},
+    {"loses_a_handle", "faults", "faults", kSeeing, true, "keeps an event when its record fails",
+     failing<Fault::kLosesHandle>, set_knob, get_knob},
     {"never_recovers", "faults", "faults", kSeeing, true, "reports the error once more", failing<Fault::kNextCallFails>,
      set_knob, get_knob},
     {"stray_write", "faults", "faults", kSeeing, true, "writes before its output on the way out", failing<Fault::kStray>,
@@ -381,6 +387,27 @@ const Wrong kWrong[] = {
 }  // namespace
 
 std::span<const Wrong> candidates() { return kWrong; }
+
+const Wrong& candidate(std::string_view name) {
+  for (const Wrong& w : kWrong)
+    if (w.name == name) return w;
+  throw std::invalid_argument("no wrong candidate of that name");
+}
+
+namespace {
+std::vector<std::vector<std::byte>> staged;
+}
+
+void stage_shared(AppendArgs& args) {
+  constexpr int64_t kMostStride = 4096;
+  Matrix& m = args.shared;
+  if (independent::refusal(args).status != TWINCHECK_OK || m.rows == 0 || m.cols == 0) return;
+  if (m.rows > 1 && m.row_stride > kMostStride) return;
+  staged.emplace_back(at(m, 0, 0), at(m, m.rows - 1, m.cols - 1) + width(m.dtype));
+  m.data = staged.back().data();
+}
+
+void forget_staged() { staged.clear(); }
 
 Candidate fresh(const Wrong& wrong) {
   state = {};

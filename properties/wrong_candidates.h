@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "contract/words.h"
 #include "harness/candidate/candidate.h"
 
 namespace twincheck::wrong {
@@ -27,6 +28,13 @@ std::span<const Wrong> candidates();
 
 // The candidate, everything that it remembers forgotten.
 Candidate fresh(const Wrong& wrong);
+
+const Wrong& candidate(std::string_view name);
+
+// The defect of vLLM#52383 for session::Graphs: what is captured reads the shared values as they are now, for good. Keeps
+// them until the next forget_staged().
+void stage_shared(AppendArgs& args);
+void forget_staged();
 
 // A right one: the independent implementation.
 Candidate independent_candidate();

@@ -609,12 +609,29 @@ class Run {
 
   // What led to a failure that does not repeat alone?
   void explain(Failure& failure, const std::vector<Item>& past) {
-    failure.report.verdict = Verdict::kFlaky;
     failure.sequence = shortest(past, failure.item.law);
+    if (failure.sequence.size() == 1 && blame(failure)) return;
+    failure.report.verdict = Verdict::kFlaky;
     const std::string_view what = failure.sequence.empty() ? "nor after the cases that came before it" : "but after others";
     std::string note = fmt::format("did not repeat alone in a fresh process, {}", what);
     if (!failure.report.detail.empty()) note = failure.report.detail + "\n" + note;
     failure.report.detail = note;
+  }
+
+  // One earlier item fails all alone, by the law that heard of it later: then that is the failure. False where it does not
+  // do so again.
+  bool blame(Failure& failure) {
+    solo_.restart();
+    Report report = solo_.judge(failure.sequence[0]);
+    if (interrupted() || report.verdict != failure.report.verdict || report.law != failure.report.law) return false;
+    report.detail +=
+        fmt::format("{}it led to the failure of a later case, which passes alone", report.detail.empty() ? "" : "\n");
+    failure.item = failure.sequence[0];
+    failure.report = report;
+    failure.repeats_alone = true;
+    failure.sequence.clear();
+    if (!failure.origin.empty()) failure.origin = "before " + failure.origin;
+    return true;
   }
 
   // Runs a sequence from a fresh process; the number of items up to the first that fails, 0 where none does.

@@ -31,7 +31,7 @@ using Count = std::function<void(const Item&, const Report&, std::span<uint64_t>
 
 // A failure, the first of its kind (law, broken promise, verdict, reason).
 struct Failure {
-  uint64_t index = 0;
+  uint64_t index = 0;  // in the plan; of the item that it was found by, where that passes alone and an earlier one does not
   std::string origin;
   Item item;
   Report report;

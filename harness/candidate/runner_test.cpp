@@ -295,6 +295,39 @@ TEST(Run, CallsAFailureThatDoesNotRepeatFlakyAndFindsWhatLedToIt) {
   EXPECT_EQ(verdicts(r), expected);
 }
 
+TEST(Run, BlamesTheEarlierItemThatFailsAlone) {
+  // Something that the marked item leaves is only looked for by every fifth one: it fails by itself, under that one's law.
+  const MakeJudge judge = []() -> Judge {
+    return [left = false](std::span<const Item> items) mutable {
+      Report r;
+      const Item& i = items[0];
+      const bool looks = i.c.seed % 5 == 0 || i.c.base_id == kMarked;
+      left = left || i.c.base_id == kMarked;
+      if (looks && left && !(i.c.base_id == kMarked && i.law == "unaware")) {
+        r.verdict = Verdict::kFailed;
+        r.law = "faults";
+        r.detail = "12 bytes stay allocated";
+      }
+      return std::vector<Report>{r};
+    };
+  };
+  Plan plan = plan_of(64, {42});
+  plan.item = [item = plan.item](uint64_t i) {
+    Item it = item(i);
+    it.law = i % 5 == 0 ? "faults" : "unaware";
+    return it;
+  };
+  const RunResult r = run(plan, judge, options_for(64));
+  ASSERT_EQ(r.failures.size(), 1u);
+  const Failure& f = r.failures[0];
+  EXPECT_EQ(f.report.verdict, Verdict::kFailed);
+  EXPECT_TRUE(f.repeats_alone);
+  EXPECT_TRUE(f.sequence.empty());
+  EXPECT_EQ(f.item.c.base_id, kMarked);
+  EXPECT_EQ(f.item.law, "faults");
+  EXPECT_EQ(f.report.detail, "12 bytes stay allocated\nit led to the failure of a later case, which passes alone");
+}
+
 TEST(Run, CallsAHangThatDoesNotRepeatFlaky) {
   // The fourth call of a process never returns.
   const MakeJudge judge = acting([](const Item&) {

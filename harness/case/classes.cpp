@@ -114,6 +114,8 @@ constexpr std::array<Class, kClasses> kTable{{
     {"ids", "sentinels", kValid, 0.063, kNeedsWideIds},
     {"ids", "limits", kValid, 0.062, kNeedsWideIds},
     {"ids", "large", kValid, 0.063, kNeedsWideIds},
+    {"large_ids", "i32_above_2^16", kValid, 0.03, kNeedsWideIds},
+    {"large_ids", "i64_above_2^31", kValid, 0.03, kNeedsWideIds},
     {"topk_weights", "router", kValid, 0.13, kNeedsNothing},
     {"topk_weights", "bits", kValid, 0.094, kNeedsNothing},
     {"topk_weights", "halfway", kValid, 0.062, kNeedsNothing},
@@ -191,6 +193,8 @@ constexpr std::array<Class, kClasses> kTable{{
     {"not_read", "empty_pointer", kValid, 0.0027, kLayout},
     {"not_read", "one_row_stride", kValid, 0.0076, kLayout | kNeedsAllSources},
     {"not_read", "buffer_of_another", kValid, 0.0035, kLayout | kNeedsAllSources},
+    {"defects", "one", kInvalid, 0.39, kNeedsNothing},
+    {"defects", "several", kInvalid, 0.1, kNeedsNothing},
     {"negative_size", "shared", kInvalid, 0.0081, kNeedsAllSources},
     {"negative_size", "tokens", kInvalid, 0.0086, kNeedsNothing},
     {"negative_size", "top_k", kInvalid, 0.0085, kNeedsNothing},
@@ -336,12 +340,13 @@ class Defects {
     }
     parameters();
     overlaps();
-    return found_;
+    if (found_ > 0 && members_ != nullptr) ++members_[first_of("defects") + (found_ > 1 ? 1 : 0)];
+    return found_ > 0;
   }
 
  private:
   void hit(std::size_t index) {
-    found_ = true;
+    ++found_;
     if (members_ != nullptr) ++members_[index];
   }
   const Matrix& told(Operand o) const { return view_.told[static_cast<std::size_t>(o)]; }
@@ -476,7 +481,7 @@ class Defects {
   const Case& case_;
   const View& view_;
   uint64_t* members_;
-  bool found_ = false;
+  int found_ = 0;
 };
 
 // ---- valid cases
@@ -559,6 +564,7 @@ class Counter {
   void data() {
     const Case& c = case_;
     hit(first_of("ids") + static_cast<std::size_t>(c.ids));
+    if (c.ids == IdClass::kLarge) hit(first_of("large_ids") + (c.ids_dtype == Dtype::kI64 ? 1u : 0u));
     hit(first_of("topk_weights") + static_cast<std::size_t>(c.weights));
     const auto values = static_cast<std::size_t>(c.shared_values);
     if (c.source == TWINCHECK_WEIGHTS) hit(first_of("shared_weights") + values);

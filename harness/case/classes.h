@@ -46,7 +46,7 @@ struct Class {
   double floor;  // the least fraction of the population, above 0
   uint16_t needs;
 };
-inline constexpr std::size_t kClasses = 262;
+inline constexpr std::size_t kClasses = 266;
 
 // The one table of classes and their floors, a field's classes next to each other. A case may be in several classes of one
 // field (its matrices have different strides) or in none.

@@ -176,6 +176,27 @@ TEST_F(Cli, ASavedSequenceLeadsToAFlakyFailureAgain) {
   }
 }
 
+TEST_F(Cli, ShrinkMakesASequenceShorterAndItsCasesSmaller) {
+  const std::string stale = "TAMPER=stale_rows";
+  write("sequence.case",
+        "# law: equals_reference\n"
+        "append source=constant tokens=40 top_k=6 shared=2\n"
+        "append source=constant tokens=31 top_k=6 shared=3 scale=0.25\n"
+        "append source=logits tokens=9 top_k=4 shared=1 seed=0x5\n"
+        "append source=constant tokens=12 top_k=6 shared=3 scale=2\n");
+  const Ran r = run("shrink --seconds 5 --save saved --candidate " + kTampering + " sequence.case", stale);
+  EXPECT_EQ(r.status, 1) << r.out << r.err;
+  EXPECT_TRUE(has(r.out, "the last of 2 cases")) << r.out;
+  const Ran again = run(replay_line(r.out), stale);
+  EXPECT_EQ(again.status, 1) << again.out;
+  EXPECT_TRUE(has(again.out, "2 of 2 cases: passed 1, failed 1")) << again.out;
+  EXPECT_EQ(run(replay_line(r.out)).status, 0) << "nothing but stale rows is wrong";
+  const std::string saved = contents(fs::directory_iterator(folder_ / "saved")->path());
+  EXPECT_TRUE(std::regex_search(saved, std::regex("\n[^#\n]*tokens=2 top_k=[01] shared=[01]\\b[^\n]*"
+                                                  "\n[^#\n]*tokens=1 top_k=[01] shared=[01]\\b[^\n]*\n$")))
+      << saved;
+}
+
 TEST_F(Cli, ShrinkKeepsTheBrokenLaw) {
   const std::string large =
       "'append source=weights tokens=4096 top_k=9 shared=3 weights_dtype=bf16 base_id=300 seed=0x77 topk_ids.row_stride=20 "

@@ -116,16 +116,10 @@ constexpr std::array kStages{
 // Do the generators still give what the laws are about? A class that stays empty would leave a law without its cases.
 void check_classes(Session& session, const Options& options) {
   constexpr int kCases = 10000;
-  Choices choices = Choices::random(0);
   std::size_t short_of = 0;
   for (const Law* law : chosen_laws(options)) {
-    ClassCounts counts;
-    for (uint64_t i = 0; i < kCases; ++i) {
-      if (interrupt_signal != 0) return;
-      choices.reseed(session.seed() + i);
-      counts.add(draw_case(choices, law->domain));
-    }
-    for (const Shortfall& s : shortfalls(counts, law->domain)) {
+    if (interrupt_signal != 0) return;
+    for (const Shortfall& s : missing_classes(*law, session.seed(), kCases)) {
       ++short_of;
       session.complain("generators", fmt::format("generators   law={}   {}", law->name, s.message),
                        fmt::format("properties/{}.cpp", law->name));
@@ -210,8 +204,16 @@ Ended run_fuzzer(const std::string& command) {
   return ended;
 }
 
-// The fuzzers beside the program replay the seeds and the regressions, and fuzz for a while: with libFuzzer where a build of
-// preset fuzz-fast lies beside this build, otherwise by mutating the seeds. Asked where check_mutants() is.
+// The program to fuzz with: libFuzzer's, where preset fuzz-fast has been built beside this build and not before it.
+std::filesystem::path explorer(const std::filesystem::path& bin, const char* name) {
+  std::error_code error;
+  const auto fast = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
+  const auto built = std::filesystem::last_write_time(fast, error);
+  return !error && built >= std::filesystem::last_write_time(bin / name, error) ? fast : bin / name;
+}
+
+// The fuzzers beside the program replay the seeds and the regressions, and fuzz for a while: with libFuzzer, or by mutating
+// the seeds. Asked where check_mutants() is.
 void check_fuzzers(Session& session, const Options& options) {
   namespace fs = std::filesystem;
   const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
@@ -219,7 +221,8 @@ void check_fuzzers(Session& session, const Options& options) {
   std::error_code ignored;
   const fs::path bin = fs::read_symlink("/proc/self/exe", ignored).parent_path();
   const fs::path scratch = fs::temp_directory_path(ignored) / fmt::format("twincheck-fuzz-{}", getpid());
-  const double seconds = options.tier == "nightly" ? options.seconds.value_or(60) : 2;
+  // 0 would be for ever.
+  const double seconds = options.tier == "nightly" ? std::max(1.0, options.seconds.value_or(60)) : 2;
   // What breaks a promise is saved with the other failures, and replayed before anything else the next time.
   const std::string folder = options.save.empty() ? scratch.string() : options.save;
   const std::string prefix = shell_word(fmt::format("-artifact_prefix={}/", folder));
@@ -237,17 +240,16 @@ void check_fuzzers(Session& session, const Options& options) {
     if (interrupt_signal != 0) break;
     if (!replayed.good)
       session.complain(name, fmt::format("{}   {}", name, replayed.said), fmt::format("fuzz/{}.cpp", name));
-    const fs::path fast = bin.parent_path().parent_path() / "fuzz-fast" / "bin" / name;
-    const bool has_engine = fs::exists(fast, ignored);
+    const fs::path fuzzer = explorer(bin, name);
     fs::create_directories(scratch / name, ignored);
     const Ended fuzzed = run_fuzzer(fmt::format(
-        "{} -entropic=0 -use_counters=0 -reduce_inputs=0 -max_len=1024 -max_total_time={:.0f} -seed={} {} {} {}",
-        shell_word((has_engine ? fast : bin / name).string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1,
-        prefix, shell_word((scratch / name).string()), seeds));
+        "{} -entropic=0 -use_counters=0 -reduce_inputs=0 -max_len=1024 -timeout=20 -max_total_time={:.0f} -seed={} {} {} {}",
+        shell_word(fuzzer.string()), seconds, static_cast<uint32_t>(options.seed.value_or(1)) | 1, prefix,
+        shell_word((scratch / name).string()), seeds));
     if (interrupt_signal != 0) break;
     if (!fuzzed.good) session.complain(name, fmt::format("{}   {}", name, fuzzed.said), fmt::format("fuzz/{}.cpp", name));
-    session.console().line(
-        fmt::format("{}: {}; fuzzed{}: {}", name, replayed.said, has_engine ? " with libFuzzer" : "", fuzzed.said));
+    session.console().line(fmt::format("{}: {}; fuzzed{}: {}", name, replayed.said,
+                                       fuzzer == bin / name ? "" : " with libFuzzer", fuzzed.said));
   }
   fs::remove_all(scratch, ignored);
 }

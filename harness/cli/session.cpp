@@ -213,7 +213,7 @@ std::string replay_command(const Participant& participant, const Options& option
 }
 
 std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
-                         std::span<const Item> sequence, std::string_view message) {
+                         std::span<const Item> sequence, std::string_view message, const std::string& over) {
   if (folder.empty()) return {};
   std::string lines;
   for (const Item& item : sequence) lines += text(item.c) + "\n";
@@ -224,9 +224,10 @@ std::string save_failure(const std::string& folder, const Participant& participa
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   contents += fmt::format("# law: {}\n{}", law, lines);
-  const std::string path =
-      (fs::path(folder) / fmt::format("{}-{}-{}.case", file_word(participant.info.name), file_word(law), hex_hash(lines)))
-          .string();
+  const std::string path = !over.empty() ? over
+                                         : (fs::path(folder) / fmt::format("{}-{}-{}.case", file_word(participant.info.name),
+                                                                           file_word(law), hex_hash(lines)))
+                                               .string();
   std::error_code ignored;
   fs::create_directories(folder, ignored);
   if (const std::string trouble = write_whole(path, contents); !trouble.empty()) {
@@ -483,6 +484,7 @@ void Session::shrink_failures(const Participant& participant, Result& result) {
   for (std::size_t i = 0; i < result.failures.size(); ++i) {
     if (interrupt_signal != 0) return;
     const Failure& failure = result.failures[i];
+    if (failure.sequence.size() > 1) shrink_sequence(participant, result, i);
     if (!failure.repeats_alone || failure.report.verdict == Verdict::kHung) continue;
     console_.progress(fmt::format("{}: looking for a smaller case", participant.info.name));
     Smaller smaller = smaller_case(failure.item, failure.report, judge_of(participant, options_), limits_of(options_), 2.0);
@@ -508,6 +510,31 @@ void Session::shrink_failures(const Participant& participant, Result& result) {
     context.origin = "the smallest case found";
     console_.always(failure_message(smaller.report, context, console_.style()));
   }
+}
+
+void Session::shrink_sequence(const Participant& participant, Result& result, std::size_t index) {
+  const Failure& failure = result.failures[index];
+  console_.progress(fmt::format("{}: looking for a smaller sequence", participant.info.name));
+  SmallerSequence smaller = smaller_sequence(failure.sequence, failure.report, judge_of(participant, options_),
+                                             limits_of(options_), /*seconds=*/1);
+  console_.end_progress();
+  if (smaller.items.empty()) return;
+  smaller.report.verdict = Verdict::kFlaky;
+  Context context;
+  context.candidate = participant.info.name;
+  context.origin = fmt::format("the smallest sequence found, the last of {} cases", smaller.items.size());
+  context.notes = lines_of(smaller.items);
+  const std::string plain = failure_message(smaller.report, context, {});
+  // Over the file that the failure's first message names.
+  const std::string path =
+      save_failure(options_.save, participant, failure.item.law, smaller.items, plain, result.saved[index]);
+  if (!path.empty()) context.replay = replay_command(participant, options_, path);
+  console_.always(failure_message(smaller.report, context, console_.style()));
+  FailureRecord& recorded = options_.record->failures[result.recorded[index]];
+  const std::string stage = recorded.stage, found_as = recorded.case_text;
+  recorded = failure_record(stage, smaller.items.back(), smaller.report, context);
+  recorded.found_as = found_as;
+  recorded.saved = result.saved[index];
 }
 
 // What was expected and what came, of failures that are small enough to be looked at.

@@ -61,9 +61,10 @@ std::string replay_command(const Participant& participant, const Options& option
 std::string replay_command(const Participant& participant, const Options& options, const std::string& file);
 
 // Writes a *.case file with the law and the message as comments into the folder, which is created. Its name tells candidate,
-// law and contents. Returns its path; empty, with a line on stderr, where it cannot be written.
+// law and contents; it is `over` where that is given. Returns its path; empty, with a line on stderr, where it cannot be
+// written.
 std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
-                         std::span<const Item> sequence, std::string_view message);
+                         std::span<const Item> sequence, std::string_view message, const std::string& over = {});
 
 // The laws of a run: --law, or all. Throws UsageError.
 std::vector<const Law*> chosen_laws(const Options& options);
@@ -112,6 +113,7 @@ class Session {
   void judge_known_failures();
   void told(const std::string& stage, const Participant& participant, Result& result, const Failure& failure);
   void shrink_failures(const Participant& participant, Result& result);
+  void shrink_sequence(const Participant& participant, Result& result, std::size_t index);
   void show_failures(const Participant& participant, Result& result);
   void record();
   void closing_line(std::string_view verdict, bool good);

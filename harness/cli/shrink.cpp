@@ -1,7 +1,9 @@
 // `twincheck shrink`: the smallest case that still breaks the same law.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <span>
 
 #include "harness/cli/record.h"
 #include "harness/cli/session.h"
@@ -9,6 +11,36 @@
 #include "harness/cli/verbs.h"
 
 namespace twincheck {
+namespace {
+
+// Cases of one file none of which fails alone: does one fail after the others? Then fewer and smaller ones are looked for.
+// True where one does.
+bool shrink_in_order(std::span<const Item> items, const Participant& participant, const Options& options, double seconds,
+                     Console& console) {
+  Solo solo(judge_of(participant, options), limits_of(options));
+  Report report;
+  std::size_t count = 0;
+  while (count < items.size() && !is_bad(report.verdict) && interrupt_signal == 0) report = solo.judge(items[count++]);
+  if (!is_bad(report.verdict) || interrupt_signal != 0) return false;
+  const SmallerSequence smaller =
+      smaller_sequence(items.first(count), report, judge_of(participant, options), limits_of(options), seconds);
+  if (smaller.items.empty()) return false;
+  Context context;
+  context.candidate = participant.info.name;
+  context.origin = fmt::format("the last of {} cases, {} sequences tried", smaller.items.size(), smaller.tried);
+  context.notes = lines_of(smaller.items);
+  const Item& last = smaller.items.back();
+  const std::string path =
+      save_failure(options.save, participant, last.law, smaller.items, failure_message(smaller.report, context, {}));
+  if (!path.empty()) context.replay = replay_command(participant, options, path);
+  console.always(failure_message(smaller.report, context, console.style()));
+  FailureRecord& recorded = options.record->failures.emplace_back(failure_record("shrink", last, smaller.report, context));
+  recorded.found_as = text(items[count - 1].c).substr(0, kLongestCase);
+  recorded.saved = path;
+  return true;
+}
+
+}  // namespace
 
 int shrink_verb(const Options& options) {
   const CaseList list = cases_from_arguments(options.arguments, law_option(options));
@@ -21,6 +53,8 @@ int shrink_verb(const Options& options) {
     uint64_t elements = 0;
     std::vector<uint64_t> counters(counter_count(/*with_classes=*/false));
     CandidateRecord& candidate = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
+    std::size_t file_begin = 0;
+    bool alone = false;  // a case of the file fails by itself
     for (std::size_t i = 0; i < list.items.size(); ++i) {
       const Item& item = list.items[i];
       Solo solo(judge_of(participant, options), limits_of(options));
@@ -42,8 +76,18 @@ int shrink_verb(const Options& options) {
             fmt::format("{}: nothing to shrink: the case {} on {}", list.origins[i].empty() ? "case" : list.origins[i],
                         report.verdict == Verdict::kPassed ? "passes" : fmt::format("is {}", name(report.verdict)),
                         participant.info.name));
-        continue;
       }
+      alone = alone || is_bad(report.verdict);
+      if (std::find(list.file_ends.begin(), list.file_ends.end(), i + 1) != list.file_ends.end()) {
+        const std::span<const Item> file(list.items.data() + file_begin, i + 1 - file_begin);
+        if (!alone && file.size() > 1 && shrink_in_order(file, participant, options, seconds, console)) {
+          bad = true;
+          candidate.verdict = "failed";
+        }
+        alone = false;
+        file_begin = i + 1;
+      }
+      if (!is_bad(report.verdict)) continue;
       bad = true;
       const auto start = std::chrono::steady_clock::now();
       const Smaller smaller = smaller_case(item, report, judge_of(participant, options), limits_of(options), seconds);

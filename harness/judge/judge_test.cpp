@@ -312,6 +312,15 @@ TEST(Recorded, AMalformedLineNamesItsField) {
       EXPECT_NE(std::string(e.what()).find("expected"), std::string::npos) << e.what();
     }
   }
+  const auto with_base_id = [&](const std::string& id) {
+    std::string line = right;
+    return line.replace(line.find("8,\"ids_dtype\""), 1, id);
+  };
+  EXPECT_EQ(parse_record(with_base_id("9223372036854775807")).input.base_id, INT64_MAX);
+  EXPECT_THROW((void)parse_record(with_base_id("9223372036854775808")), RecordError);  // a reader that wraps has -2^63
+  EXPECT_THROW((void)parse_record(with_base_id("7e6543")), RecordError);
+  // A message that shows all of it would need a stack as deep.
+  EXPECT_THROW((void)parse_record(with_base_id(std::string(1000000, '[') + std::string(1000000, ']'))), RecordError);
   EXPECT_THROW((void)parse_record("{"), RecordError);
   EXPECT_THROW((void)parse_record("[]"), RecordError);
   EXPECT_THROW((void)parse_record(R"({"mode":"weights","tokens":1099511627776,"top_k":1099511627776})"), RecordError);

@@ -14,7 +14,9 @@ using nlohmann::json;
 
 [[noreturn]] void fail(const char* field, const json* found, const std::string& expected) {
   std::string what = "nothing";
-  if (found != nullptr) {
+  if (found != nullptr && found->is_structured()) {
+    what = found->is_array() ? "an array" : "an object";  // a dump goes as deep as they are nested
+  } else if (found != nullptr) {
     what = found->dump(-1, ' ', true, json::error_handler_t::replace);
     if (what.size() > 40) what = what.substr(0, 40) + "...";
   }
@@ -25,6 +27,10 @@ const json& need(const json& record, const char* field, const char* expected) {
   const auto it = record.find(field);
   if (it == record.end()) fail(field, nullptr, expected);
   return *it;
+}
+
+bool is_int64(const json& v) {
+  return v.is_number_integer() && !(v.is_number_unsigned() && v.get<uint64_t>() > uint64_t{INT64_MAX});
 }
 
 int64_t size(const json& record, const char* field) {
@@ -78,8 +84,7 @@ template <typename T>
 std::vector<T> ids(const json& record, const char* field, int64_t rows, int64_t cols, Dtype d) {
   std::vector<T> result;
   for (const json& v : elements(record, field, rows, cols)) {
-    const bool fits = v.is_number_integer() && !(v.is_number_unsigned() && v.get<uint64_t>() > uint64_t{INT64_MAX}) &&
-                      (d == Dtype::kI64 || (v.get<int64_t>() >= INT32_MIN && v.get<int64_t>() <= INT32_MAX));
+    const bool fits = is_int64(v) && (d == Dtype::kI64 || (v.get<int64_t>() >= INT32_MIN && v.get<int64_t>() <= INT32_MAX));
     if (!fits) fail(field, &v, fmt::format("an {}", name(d)));
     const int64_t id = v.get<int64_t>();
     result.push_back(d == Dtype::kI32 && sizeof(T) == 8 && std::is_unsigned_v<T> ? static_cast<T>(static_cast<uint32_t>(id))
@@ -129,6 +134,8 @@ Recorded parse_record(std::string_view line) {
     record = json::parse(line);
   } catch (const json::parse_error& e) {
     throw RecordError(fmt::format("byte {}: not JSON, expected one object a line", e.byte));
+  } catch (const json::out_of_range&) {
+    throw RecordError("a number past the largest double, expected integers of 64 bits");
   }
   if (!record.is_object()) throw RecordError("not a JSON object, expected one object a line");
 
@@ -142,8 +149,9 @@ Recorded parse_record(std::string_view line) {
   c.tokens = size(record, "tokens");
   c.top_k = size(record, "top_k");
   c.shared = size(record, "shared");
-  const json& base = need(record, "experts", "the base id, an integer");
-  if (!base.is_number_integer()) fail("experts", &base, "the base id, an integer");
+  const char* base_id = "the base id, an integer of 64 bits";
+  const json& base = need(record, "experts", base_id);
+  if (!is_int64(base)) fail("experts", &base, base_id);
   c.base_id = base.get<int64_t>();
   c.ids_dtype = dtype(record, "ids_dtype", {Dtype::kI32, Dtype::kI64});
   c.weights_dtype = dtype(record, "weights_dtype", {Dtype::kF32, Dtype::kBf16, Dtype::kF16});
