@@ -33,7 +33,7 @@ class DeviceBuffers {
 
   AppendArgs args;  // the device's pointers and its stream
 
-  void paint(uint8_t with);               // enqueues: outputs and guards hold that byte
+  void paint(uint8_t with);                // enqueues: outputs and guards hold that byte
   void write_inputs(const Case& literal);  // enqueues: of the same shape, the same tokens or fewer
 
   // Waits for the stream, and tells what is there.
@@ -58,7 +58,8 @@ class DeviceBuffers {
 };
 
 // A law on a device: given() has judged the case, and `right` holds its outputs; `tight` is the case as literal bits, laid
-// out tightly. Answers false where the law has nothing more to say: host memory, a verdict that stands, or too many elements.
+// out tightly. Answers false where the law has nothing more to say: host memory, a verdict that stands, or too many
+// elements.
 struct OnDevice {
   Session session;
   Device* device = nullptr;

@@ -40,8 +40,7 @@ bool capture(relate::OnDevice& law, const AppendArgs& args, Captured& captured) 
   try {
     law.device->begin_capture(captured.stream);
     status = law.session.candidate().append(&args);
-    if (status != TWINCHECK_OK && law.session.candidate().last_error != nullptr)
-      text = law.session.candidate().last_error();
+    if (status != TWINCHECK_OK && law.session.candidate().last_error != nullptr) text = law.session.candidate().last_error();
     captured.graph = law.device->end_capture(captured.stream);
   } catch (const DeviceError& e) {
     return unsupported(e.what());
@@ -112,10 +111,8 @@ Law graph_replays() {
       .line = __LINE__,
       .sentence = "a captured call replays on the inputs that are there then, and writes where it was told to",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 48},
-      .holds =
-          [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) {
-            return relate::on_device("graph_replays", c, candidate, bench, replays);
-          },
+      .holds = [](const Case& c, Choices&, const Candidate& candidate,
+                  Bench& bench) { return relate::on_device("graph_replays", c, candidate, bench, replays); },
   };
 }
 

@@ -25,8 +25,7 @@ bool waits(relate::OnDevice& law) {
   buffers.paint(0x5a);
   buffers.write_inputs(other);
   constexpr const char* kHow = "with work pending on its stream that writes the inputs";
-  const bool right =
-      law.call(buffers.args, kHow) && law.holds(buffers, other, of_other, 0, other.tokens, kHow);
+  const bool right = law.call(buffers.args, kHow) && law.holds(buffers, other, of_other, 0, other.tokens, kHow);
   device.synchronize(stream);
   device.release(busy);
   device.destroy_stream(stream);
@@ -41,10 +40,8 @@ Law inputs_pending() {
       .line = __LINE__,
       .sentence = "a call waits for what its stream has still to do to its inputs",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 48},
-      .holds =
-          [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) {
-            return relate::on_device("inputs_pending", c, candidate, bench, waits);
-          },
+      .holds = [](const Case& c, Choices&, const Candidate& candidate,
+                  Bench& bench) { return relate::on_device("inputs_pending", c, candidate, bench, waits); },
   };
 }
 

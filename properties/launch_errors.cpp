@@ -57,10 +57,8 @@ Law launch_errors() {
       .line = __LINE__,
       .sentence = "a launch that is refused is told by its own call, by name, and not by the next",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 48},
-      .holds =
-          [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) {
-            return relate::on_device("launch_errors", c, candidate, bench, told_by_their_calls);
-          },
+      .holds = [](const Case& c, Choices&, const Candidate& candidate,
+                  Bench& bench) { return relate::on_device("launch_errors", c, candidate, bench, told_by_their_calls); },
   };
 }
 

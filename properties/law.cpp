@@ -27,8 +27,8 @@ constexpr std::size_t kEverywhere = 0
 std::span<const Law> all_laws() {
   static const std::array list = {
 #define TWINCHECK_LAW(name) law::name(),
-#include "properties/laws.inc"
 #include "properties/device_laws.inc"
+#include "properties/laws.inc"
 #undef TWINCHECK_LAW
   };
   return list;

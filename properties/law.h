@@ -24,7 +24,7 @@ struct Law {
   // Judges the law on one case of its domain. Whatever else the law needs (a split point, a permutation) it draws from
   // `choices`, which on replay are seeded from the case, so that a case is the whole replay line.
   Report (*holds)(const Case& c, Choices& choices, const Candidate& candidate, Bench& bench);
-  uint64_t cost = 1;      // of a case of a device law: where others get n cases, this one gets n / cost
+  uint64_t cost = 1;         // of a case of a device law: where others get n cases, this one gets n / cost
   bool two_devices = false;  // a device law that says nothing where there is one
 };
 

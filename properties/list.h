@@ -5,7 +5,7 @@
 
 namespace twincheck::law {
 #define TWINCHECK_LAW(name) Law name();
-#include "properties/laws.inc"
 #include "properties/device_laws.inc"
+#include "properties/laws.inc"
 #undef TWINCHECK_LAW
 }  // namespace twincheck::law

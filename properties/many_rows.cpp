@@ -116,15 +116,15 @@ class Piece {
     }
   }
   void upload(Device& device, void* stream, int64_t first) {
-    for (std::size_t i = 0; i < kInputs; ++i) transfer(i, first, [&](std::byte* there, std::byte* here, std::size_t bytes) {
-        device.upload(there, here, bytes, stream);
-      });
+    for (std::size_t i = 0; i < kInputs; ++i)
+      transfer(i, first,
+               [&](std::byte* there, std::byte* here, std::size_t bytes) { device.upload(there, here, bytes, stream); });
     device.synchronize(stream);
   }
   void download(Device& device, void* stream, int64_t first) {
-    for (std::size_t i = kInputs; i < kOperands; ++i) transfer(i, first, [&](std::byte* there, std::byte* here, std::size_t bytes) {
-        device.download(here, there, bytes, stream);
-      });
+    for (std::size_t i = kInputs; i < kOperands; ++i)
+      transfer(i, first,
+               [&](std::byte* there, std::byte* here, std::size_t bytes) { device.download(here, there, bytes, stream); });
     device.synchronize(stream);
   }
 
@@ -253,11 +253,12 @@ namespace {
 
 constexpr int64_t kRows = 100'000'000;
 
-// A small case's dtypes, source and values, with that many rows: at most 4 GB.
+// A small case's dtypes, source and values, with that many rows: at most 10 GB. Rows of four ids are as long as vectors of
+// 16 bytes, and kernels may take them one by one; shorter ones are a stream to them.
 Case with_rows(Case c) {
   c = relate::with_layout_tight(std::move(c));
   c.tokens = kRows;
-  c.top_k = 1;
+  c.top_k = c.seed % 2 == 0 ? 3 : 1;
   if (c.shared == 0) c.base_id = 0;  // it could have been any
   c.shared = 1;
   if (c.source == TWINCHECK_GATE) c.hidden = 2;

@@ -73,10 +73,8 @@ Law streams_and_threads() {
       .line = __LINE__,
       .sentence = "two threads that call at once, each on its own stream, get each its own results",
       .domain = {.validity = Validity::kValid, .sparse = false, .max_tokens = 48},
-      .holds =
-          [](const Case& c, Choices&, const Candidate& candidate, Bench& bench) {
-            return relate::on_device("streams_and_threads", c, candidate, bench, both_hold);
-          },
+      .holds = [](const Case& c, Choices&, const Candidate& candidate,
+                  Bench& bench) { return relate::on_device("streams_and_threads", c, candidate, bench, both_hold); },
   };
 }
 

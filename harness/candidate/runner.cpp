@@ -24,11 +24,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-constexpr uint64_t kPiece = 32;         // items a worker takes at once where the plan has no opinion
-constexpr std::size_t kRecords = 8;     // failures on their way to the parent
-constexpr std::size_t kKeys = 256;      // kinds of failures a slot tells apart
+constexpr uint64_t kPiece = 32;      // items a worker takes at once where the plan has no opinion
+constexpr std::size_t kRecords = 8;  // failures on their way to the parent
+constexpr std::size_t kKeys = 256;   // kinds of failures a slot tells apart
 constexpr std::size_t kFirstBatch = 256;
-constexpr double kBatchSeconds = 0.4;  // what a batch should take: progress shows, and little is lost with it
+constexpr double kBatchSeconds = 0.4;   // what a batch should take: progress shows, and little is lost with it
 constexpr uint64_t kToldOfEach = 2;     // failures of a kind that a slot tells the parent in full
 constexpr std::size_t kPieces = 512;    // of a worker's past
 constexpr std::size_t kPast = 1000;     // items that are run again to find what led to a failure

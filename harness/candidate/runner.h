@@ -77,8 +77,8 @@ struct RunResult {
 // Throws LoadError where the candidate cannot be loaded.
 RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options);
 
-// The same in this process, one item at a time: for tools that watch it. What ends the process ends the run; of failures that
-// are equal only the first is told. Counts go to the counters, and of the options' times only `seconds` is kept.
+// The same in this process, one item at a time: for tools that watch it. What ends the process ends the run; of failures
+// that are equal only the first is told. Counts go to the counters, and of the options' times only `seconds` is kept.
 RunResult run_in_process(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options);
 
 // Failures are equal where this is.

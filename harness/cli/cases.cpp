@@ -13,6 +13,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kGroup = 8;
+constexpr uint64_t kSources = 4;
+constexpr uint64_t kForms = 4;  // that a device law may have, by the case's seed
 
 // A file may name a promise of check(), as failure messages do: that is the law equals_reference.
 std::string law_named(const std::string& name) { return find_law(name) != nullptr ? name : "equals_reference"; }
@@ -166,7 +168,11 @@ Plan DeviceLawCases::plan() const {
   plan.item = [this](uint64_t i) {
     const auto& [law, number] = items_[i];
     Choices choices = Choices::random(mixed(mixed(seed_) + number));
-    return Item{.law = std::string(law->name), .c = draw_case(choices, law->domain)};
+    Item item{.law = std::string(law->name), .c = draw_case(choices, law->domain)};
+    // Where a law has few cases, sources and forms take turns.
+    while (item.c.source != static_cast<int32_t>(number % kSources)) item.c = draw_case(choices, law->domain);
+    item.c.seed = item.c.seed / kForms * kForms + (number / kSources + number) % kForms;
+    return item;
   };
   plan.origin = [this](uint64_t i) { return fmt::format("device law case {} of seed 0x{:x}", i, seed_); };
   return plan;

@@ -107,9 +107,12 @@ bool exhaustive_sweeps(Gate& gate, const char*, std::size_t index) {
 }
 
 constexpr std::array kStages{
-    Stage{"saved failures", saved_failures},   Stage{"corpus", corpus},
-    Stage{"recorded inputs", recorded_inputs}, Stage{"small domain", small_domain},
-    Stage{"sweeps", exhaustive_sweeps},        Stage{"device laws", device_laws},
+    Stage{"saved failures", saved_failures},
+    Stage{"corpus", corpus},
+    Stage{"recorded inputs", recorded_inputs},
+    Stage{"small domain", small_domain},
+    Stage{"sweeps", exhaustive_sweeps},
+    Stage{"device laws", device_laws},
     Stage{"laws", generated_laws},
 };
 

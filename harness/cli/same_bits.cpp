@@ -28,7 +28,8 @@ Report check_same_bits(const Case& c, const Candidate& candidate, Bench& bench, 
       const bool more = report.mismatches.size() < kMaxMismatches;
       if (ours.ids[i] != its.ids[i]) {
         ++report.ids_wrong;
-        if (more) report.mismatches.push_back({false, t, s, shared, fmt::format("{}", its.ids[i]), fmt::format("{}", ours.ids[i])});
+        if (more)
+          report.mismatches.push_back({false, t, s, shared, fmt::format("{}", its.ids[i]), fmt::format("{}", ours.ids[i])});
       }
       if (ours.weights[i] != its.weights[i]) {
         ++report.weights_wrong;

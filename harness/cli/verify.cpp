@@ -33,8 +33,7 @@ int verify(const Options& options) {
                         .short_structs = session.participants()[i].info.exact_status,
                         .cases = options.cases};
     const bool go_on = (saved.empty() || session.stage("saved failures", i, plan_of(saved), 0, false)) &&
-                       (corpus.empty() || session.stage("corpus", i, plan_of(corpus), 0, false)) &&
-                       session.device_laws(i) &&
+                       (corpus.empty() || session.stage("corpus", i, plan_of(corpus), 0, false)) && session.device_laws(i) &&
                        (generated.size() == 0 || session.stage("generated", i, generated.plan(), seconds, true));
     if (!go_on && session.interrupted()) break;
   }

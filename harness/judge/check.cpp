@@ -139,8 +139,7 @@ void Bench::for_each(std::size_t n, const std::function<void(std::size_t, Bench&
     state.lanes.push_back(std::make_unique<Lane>(*state.road, state.lanes.size(), state.max_bytes));
   Crew crew(n, lanes, job);
   std::vector<std::thread> others;
-  for (std::size_t i = 1; i < lanes; ++i)
-    others.emplace_back([&, i] { crew.work(*state.lanes[i], state.max_bytes); });
+  for (std::size_t i = 1; i < lanes; ++i) others.emplace_back([&, i] { crew.work(*state.lanes[i], state.max_bytes); });
   crew.work(*state.lanes[0], state.max_bytes);
   for (std::thread& t : others) t.join();
   crew.end();

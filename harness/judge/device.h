@@ -39,8 +39,8 @@ class Device {
   virtual DeviceProperties properties() = 0;
   virtual std::size_t free_bytes() = 0;
   virtual int index() = 0;
-  virtual int count() = 0;            // of the runtime's devices
-  virtual void make_current() = 0;    // for the calling thread
+  virtual int count() = 0;          // of the runtime's devices
+  virtual void make_current() = 0;  // for the calling thread
   virtual bool is_current() = 0;
 
   virtual void* allocate(std::size_t bytes) = 0;  // null where there is not that much memory
@@ -49,9 +49,9 @@ class Device {
   virtual void release_host(void* p) = 0;
 
   // Addresses without memory, to which memory is given page by page; neither is given back before the process ends.
-  virtual std::size_t page_bytes() = 0;               // 0 where the runtime has no such thing
-  virtual void* reserve(std::size_t bytes) = 0;       // null where there are not that many addresses
-  virtual bool back(void* page) = 0;                  // false where there is no memory for it
+  virtual std::size_t page_bytes() = 0;          // 0 where the runtime has no such thing
+  virtual void* reserve(std::size_t bytes) = 0;  // null where there are not that many addresses
+  virtual bool back(void* page) = 0;             // false where there is no memory for it
 
   // Enqueued on a stream; where `to` or `from` is on the host it is pinned memory, or the call may wait.
   virtual void upload(void* device, const void* host, std::size_t bytes, void* stream = nullptr) = 0;

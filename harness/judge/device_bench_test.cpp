@@ -74,8 +74,45 @@ TEST_F(DeviceBench, TogetherCasesGetTheVerdictsThatTheyGetAlone) {
 TEST_F(DeviceBench, ExactAllocationsGiveTheSameVerdicts) {
   const std::vector<Case> list = cases(1000, {.sparse = false});
   Bench guarded(MemoryKind::kCuda), exact(MemoryKind::kCuda, uint64_t{1} << 30, 0, 1, DeviceLayout::kExact);
-  for (const Case& c : list)
-    ASSERT_EQ(words(check(c, candidate, exact)), words(check(c, candidate, guarded))) << text(c);
+  for (const Case& c : list) ASSERT_EQ(words(check(c, candidate, exact)), words(check(c, candidate, guarded))) << text(c);
+}
+
+// The real one, and whether the whole of shared was in memory that the driver has given out.
+decltype(Candidate::append) real_append = nullptr;
+int calls = 0, calls_outside = 0;
+int32_t looks_at_shared(const AppendArgs* args) {
+  const auto owner_of =
+      reinterpret_cast<int (*)(void*, int, unsigned long long)>(dlsym(RTLD_DEFAULT, "cuPointerGetAttribute"));
+  constexpr int kDeviceOrdinal = 9;
+  const auto begin = reinterpret_cast<uintptr_t>(args->shared.data);
+  int device;
+  ++calls;
+  for (const uintptr_t p : {begin, begin + static_cast<uintptr_t>(args->shared.rows * args->shared.cols) * 4 - 1})
+    calls_outside += owner_of(&device, kDeviceOrdinal, p) != 0;
+  return real_append(args);
+}
+
+TEST_F(DeviceBench, ExactAllocationsHoldAnInputThatLiesBesideAnOutput) {
+  Bench exact(MemoryKind::kCuda, uint64_t{1} << 30, 0, 1, DeviceLayout::kExact);
+  real_append = candidate.append;
+  Candidate looking = candidate;
+  looking.append = looks_at_shared;
+  for (const Operand output : {Operand::kOutIds, Operand::kOutWeights})
+    for (const int64_t bytes : {-32, 128}) {
+      Case c;
+      c.source = TWINCHECK_LOGITS;
+      c.tokens = 4;
+      c.top_k = 6;
+      c.shared = 2;
+      c.scale_bits = 0;  // whatever lies there becomes 0
+      c.of(Operand::kShared).pointer = Pointer::kInto;
+      c.of(Operand::kShared).pointer_operand = output;
+      c.of(Operand::kShared).pointer_bytes = bytes;
+      calls = calls_outside = 0;
+      EXPECT_EQ(check(c, looking, exact).verdict, Verdict::kPassed) << text(c);
+      EXPECT_GT(calls, 0);
+      EXPECT_EQ(calls_outside, 0) << text(c);
+    }
 }
 
 TEST_F(DeviceBench, BuffersOfEverySizeFit) {

@@ -11,9 +11,9 @@ namespace twincheck {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
-constexpr std::size_t kArena = std::size_t{1} << 20;  // for a case that no slot holds
-constexpr std::size_t kLead = 3 * 4096;               // device bytes before a mirror's first row: its page and guard
-constexpr std::size_t kFarPages = 4096;               // of the far range, with memory behind them
+constexpr std::size_t kArena = std::size_t{1} << 20;     // for a case that no slot holds
+constexpr std::size_t kLead = 3 * 4096;                  // device bytes before a mirror's first row: its page and guard
+constexpr std::size_t kFarPages = 4096;                  // of the far range, with memory behind them
 constexpr std::size_t kFarCell = std::size_t{16} << 10;  // from one lane's rows to the next lane's
 
 constexpr std::size_t round_up(std::size_t n, std::size_t unit) { return (n + unit - 1) / unit * unit; }
@@ -142,7 +142,8 @@ bool LargeMemory::place_far(std::size_t operand, const BufferShape& shape, Buffe
   if (!Memory::is_sparse(shape) || needed(shape) > FarRange::kBytes) return false;
   std::byte*& mirror = far_mirrors_[operand];
   if (mirror == nullptr) {
-    void* const p = mmap(nullptr, FarRange::kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const p =
+        mmap(nullptr, FarRange::kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return false;
     mirror = static_cast<std::byte*>(p);
   }
@@ -174,7 +175,8 @@ bool LargeMemory::place_own(std::size_t operand, const BufferShape& shape, Buffe
   if (!own_lock_.owns_lock()) own_lock_.lock();
   void* const memory = device_.allocate(needed(shape) + 2 * kLead);
   if (memory == nullptr) return false;
-  out.to_device = aligned_like(reinterpret_cast<uintptr_t>(memory) + kLead, out.data) - reinterpret_cast<uintptr_t>(out.data);
+  out.to_device =
+      aligned_like(reinterpret_cast<uintptr_t>(memory) + kLead, out.data) - reinterpret_cast<uintptr_t>(out.data);
   owned_.push_back({out.segments, out.to_device, memory});
   return true;
 }
@@ -218,7 +220,8 @@ void LargeMemory::download(void* stream) {
   }
   for (const Own& own : owned_)
     for (const Segment& s : own.segments)
-      device_.download(s.data, reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(s.data) + own.to_device), s.bytes, stream);
+      device_.download(s.data, reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(s.data) + own.to_device), s.bytes,
+                       stream);
   device_.synchronize(stream);
   for (const Far& far : far_) {
     const std::byte* staging = arena_.host() + far.staged;

@@ -91,7 +91,8 @@ class FarRange {
   std::map<uintptr_t, uintptr_t> taken_;  // begin and end
 };
 
-// Cases that no slot holds: larger buffers in an arena, far rows in the far range, anything else in device memory of its own.
+// Cases that no slot holds: larger buffers in an arena, far rows in the far range, anything else in device memory of its
+// own.
 class LargeMemory final : public DeviceMemory {
  public:
   // lane: of the far range. own: held while a case has device memory of its own, which may be most of what there is.
@@ -125,8 +126,8 @@ class LargeMemory final : public DeviceMemory {
   std::size_t lane_;
   std::unique_lock<std::mutex> own_lock_;
   Arena arena_;
-  std::size_t used_ = 0;                 // by buffers, from the arena's beginning on
-  std::size_t staged_ = 0;               // by far rows, up to its end
+  std::size_t used_ = 0;                    // by buffers, from the arena's beginning on
+  std::size_t staged_ = 0;                  // by far rows, up to its end
   std::byte* far_mirrors_[kOperands] = {};  // address space; memory as far as it is touched
   std::vector<Far> far_;
   std::unique_ptr<HostMemory> mirrors_;  // made when first needed

@@ -45,8 +45,8 @@ std::string difference(const Sweep& sweep, uint32_t input, const Answer& answer)
   };
   if (!differs(1, answer.low, right.low) && !differs(2, answer.middle, right.middle) && !differs(4, answer.high, right.high))
     return {};
-  return fmt::format("{}, input {:#x}: {:#x} in [{:#x}, {:#x}] on the device, {:#x} in [{:#x}, {:#x}] on the CPU", sweep.name,
-                     input, answer.middle, answer.low, answer.high, right.middle, right.low, right.high);
+  return fmt::format("{}, input {:#x}: {:#x} in [{:#x}, {:#x}] on the device, {:#x} in [{:#x}, {:#x}] on the CPU",
+                     sweep.name, input, answer.middle, answer.low, answer.high, right.middle, right.low, right.high);
 }
 
 // Memory of the device and of the host for the length of a proof.

@@ -64,8 +64,8 @@ void DeviceSweepBench::compare_here(const Sweep& sweep, uint64_t first, std::siz
   sweep_compare(sweep, first, count, expected.data(), got, result);
 }
 
-std::vector<Report> DeviceSweepBench::run(const Sweep& sweep, std::span<const Sweep::Piece> pieces, const Candidate& candidate,
-                                          std::span<SweepResult* const> results) {
+std::vector<Report> DeviceSweepBench::run(const Sweep& sweep, std::span<const Sweep::Piece> pieces,
+                                          const Candidate& candidate, std::span<SweepResult* const> results) {
   const std::size_t in = bytes_of(sweep.from), out = bytes_of(sweep.to);
   std::array<twincheck_oracle_range, kPieces> ranges{};
   std::array<int32_t, kPieces> statuses{};
@@ -108,7 +108,8 @@ std::vector<Report> DeviceSweepBench::run(const Sweep& sweep, std::span<const Sw
         device_.synchronize();
       }
       for (uint64_t n = 0; n < found.left; ++n)
-        compare_here(sweep, found.undecided[n].input, 1, reinterpret_cast<const std::byte*>(&found.undecided[n].got), result);
+        compare_here(sweep, found.undecided[n].input, 1, reinterpret_cast<const std::byte*>(&found.undecided[n].got),
+                     result);
     } else {
       std::vector<std::byte> got(range.count * out);
       device_.download(got.data(), weights_of(i), got.size());

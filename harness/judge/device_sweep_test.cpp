@@ -94,7 +94,8 @@ TEST(DeviceOracle, IsTheReferenceOrIsRefused) {
     (void)wrong.prove(*find_sweep("f16-sigmoid"), 1, 2);
     FAIL() << "nobody saw it";
   } catch (const OracleError& e) {
-    EXPECT_NE(std::string(e.what()).find("is not the reference: f16-sigmoid, input 0x1234: "), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("is not the reference: f16-sigmoid, input 0x1234: "), std::string::npos)
+        << e.what();
   }
   EXPECT_THROW(DeviceOracle(*device, TWINCHECK_TEST_LIBRARIES "/libcandidate_independent.so"), OracleError);
   EXPECT_THROW(DeviceOracle(*device, "no/such/library.so"), OracleError);

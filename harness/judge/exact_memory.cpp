@@ -16,7 +16,8 @@ ExactMemory::~ExactMemory() {
 
 bool ExactMemory::place(std::size_t operand, const BufferShape& shape, Buffer& out) {
   if (!mirrors_.place(operand, shape, out)) return false;
-  const std::size_t lead = reinterpret_cast<uintptr_t>(out.data) % 256;  // what the case asks for; allocations begin at it
+  const std::size_t head = std::min<std::size_t>(shape.head, out.data - out.segments.front().data);
+  const std::size_t lead = head + reinterpret_cast<uintptr_t>(out.data - head) % 256;  // so that data lies as the case asks
   const std::size_t bytes = shape.extent() + shape.tail;
   void* const memory = device_.allocate(lead + std::max<std::size_t>(bytes, 1));
   if (memory == nullptr) return false;
@@ -25,8 +26,9 @@ bool ExactMemory::place(std::size_t operand, const BufferShape& shape, Buffer& o
   if (out.segments.size() > 1) {  // sparse: a segment a row
     for (std::size_t r = 0; r < out.segments.size(); ++r)
       owned.parts.push_back({out.data + r * shape.stride, shape.row + (r + 1 == out.segments.size() ? shape.tail : 0)});
-  } else if (bytes > 0) {
-    owned.parts.push_back({out.data, bytes});
+    owned.parts.front() = {out.data - head, head + shape.row};
+  } else if (head + bytes > 0) {
+    owned.parts.push_back({out.data - head, head + bytes});
   }
   owned_.push_back(std::move(owned));
   return true;

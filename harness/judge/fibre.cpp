@@ -52,8 +52,8 @@ struct Fibre::State {
     allocator.deallocate(stack);
   }
 
-  // The stack is another from here on: said to AddressSanitizer, by the caller who enters the body, and in the body before it
-  // is left and after it is entered. `last`: it is not come back to.
+  // The stack is another from here on: said to AddressSanitizer, by the caller who enters the body, and in the body before
+  // it is left and after it is entered. `last`: it is not come back to.
   template <typename Switch>
   void switch_to(Switch change) {
 #ifdef TWINCHECK_ASAN

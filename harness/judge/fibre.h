@@ -16,8 +16,8 @@ class Fibre {
   bool unfinished() const;
   void resume();  // until the body suspends or ends; an exception that leaves the body leaves here
 
-  static bool inside();    // is the caller in a body?
-  static void suspend();   // goes back to resume(); in a body
+  static bool inside();   // is the caller in a body?
+  static void suspend();  // goes back to resume(); in a body
 
  private:
   struct State;

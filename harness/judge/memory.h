@@ -22,6 +22,7 @@ struct BufferShape {
   int64_t rows = 0;
   uint64_t row = 0, stride = 0;
   uint64_t offset = 0;  // of the first row past a 256-byte boundary; Place::kMiddle only
+  uint64_t head = 0;    // bytes before the first row that another operand may lie in: kGuardBefore at most
   uint64_t tail = 0;    // further bytes that must be accessible behind the last row
   Place place = Place::kMiddle;
 

@@ -168,11 +168,15 @@ Trial::Ready Trial::lay_out(const Case& c, uint64_t max_bytes) {
        ++i) {  // an input that lies in another operand's buffer needs that buffer to reach far enough
     const Layout& l = c.layout[static_cast<std::size_t>(i)];
     const BufferShape& s = shapes[static_cast<std::size_t>(i)];
-    if (l.pointer == Pointer::kOwn || l.pointer == Pointer::kNull || l.pointer_bytes < 0) continue;
+    if (l.pointer == Pointer::kOwn || l.pointer == Pointer::kNull) continue;
     const auto target =
         l.pointer == Pointer::kInto ? static_cast<std::size_t>(l.pointer_operand) : static_cast<std::size_t>(i);
-    const uint64_t reach = static_cast<uint64_t>(l.pointer_bytes) + s.extent();
     BufferShape& t = shapes[target];
+    if (l.pointer_bytes < 0) {
+      if (l.pointer_bytes >= -static_cast<int64_t>(kGuardBefore)) t.head = kGuardBefore;
+      continue;
+    }
+    const uint64_t reach = static_cast<uint64_t>(l.pointer_bytes) + s.extent();
     if (reach > t.extent() && reach - t.extent() < (uint64_t{1} << 20))
       t.tail = std::max<uint64_t>(t.tail, (reach - t.extent() + 15) / 16 * 16);
   }

@@ -46,13 +46,13 @@ typedef struct twincheck_oracle_answer {
 // All pointers are the device's, all work is enqueued on the stream, which is of the current device. 0, or the runtime's
 // error, whose name is twincheck_oracle_error()'s until the thread's next call.
 int32_t twincheck_oracle_abi(void);
-int32_t twincheck_oracle_inputs(const twincheck_oracle_range *range, void *inputs, void *stream);
-int32_t twincheck_oracle_compare(const twincheck_oracle_range *range, const void *got, twincheck_oracle_found *found,
-                                 void *stream);
+int32_t twincheck_oracle_inputs(const twincheck_oracle_range* range, void* inputs, void* stream);
+int32_t twincheck_oracle_compare(const twincheck_oracle_range* range, const void* got, twincheck_oracle_found* found,
+                                 void* stream);
 // Of the range only source, from and to are read.
-int32_t twincheck_oracle_answers(const twincheck_oracle_range *range, const uint32_t *inputs, uint64_t count,
-                                 twincheck_oracle_answer *answers, void *stream);
-const char *twincheck_oracle_error(void);
+int32_t twincheck_oracle_answers(const twincheck_oracle_range* range, const uint32_t* inputs, uint64_t count,
+                                 twincheck_oracle_answer* answers, void* stream);
+const char* twincheck_oracle_error(void);
 
 #ifdef __cplusplus
 }

@@ -103,7 +103,8 @@ __global__ void compare_kernel(uint32_t first, uint64_t count, const Bits<to>* r
   if (wrong > 0) atomicAdd(reinterpret_cast<unsigned long long*>(&found->wrong), static_cast<unsigned long long>(wrong));
   __syncthreads();
   for (unsigned b = threadIdx.x; b < TWINCHECK_ORACLE_BINS; b += kThreads)
-    if (bins[b] > 0) atomicAdd(reinterpret_cast<unsigned long long*>(&found->ulp[b]), static_cast<unsigned long long>(bins[b]));
+    if (bins[b] > 0)
+      atomicAdd(reinterpret_cast<unsigned long long*>(&found->ulp[b]), static_cast<unsigned long long>(bins[b]));
 }
 
 template <Dtype from, Dtype to, bool sigmoid>
@@ -168,9 +169,8 @@ TWINCHECK_ORACLE const char* twincheck_oracle_error(void) { return hipGetErrorNa
 TWINCHECK_ORACLE int32_t twincheck_oracle_inputs(const Range* range, void* inputs, void* stream) {
   if (range->count == 0) return 0;
   with_dtype(range->from, [&](auto from) {
-    hipLaunchKernelGGL((inputs_kernel<from()>), blocks(range->count, kThreads), dim3(kThreads), 0,
-                       stream_of(stream), static_cast<uint32_t>(range->first), range->count,
-                       static_cast<Bits<from()>*>(inputs));
+    hipLaunchKernelGGL((inputs_kernel<from()>), blocks(range->count, kThreads), dim3(kThreads), 0, stream_of(stream),
+                       static_cast<uint32_t>(range->first), range->count, static_cast<Bits<from()>*>(inputs));
   });
   return launched();
 }
@@ -185,8 +185,8 @@ TWINCHECK_ORACLE int32_t twincheck_oracle_compare(const Range* range, const void
   return launched();
 }
 
-TWINCHECK_ORACLE int32_t twincheck_oracle_answers(const Range* range, const uint32_t* inputs, uint64_t count, Answer* answers,
-                                                  void* stream) {
+TWINCHECK_ORACLE int32_t twincheck_oracle_answers(const Range* range, const uint32_t* inputs, uint64_t count,
+                                                  Answer* answers, void* stream) {
   if (count == 0) return 0;
   with_range(*range, [&](auto from, auto to, auto sigmoid) {
     hipLaunchKernelGGL((answers_kernel<from(), to(), sigmoid()>), blocks(count, kThreads), dim3(kThreads), 0,

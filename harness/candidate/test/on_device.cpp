@@ -61,7 +61,7 @@ void take_inputs(Args& a) {
     const int64_t elements = (m->rows - 1) * m->row_stride + m->cols;
     const std::size_t bytes = static_cast<std::size_t>(elements) * (m->dtype == TWINCHECK_I64 ? 8 : 4);
     auto* const copy = new std::vector<char>(bytes);
-    const std::size_t element = m->dtype == TWINCHECK_I64                                    ? 8
+    const std::size_t element = m->dtype == TWINCHECK_I64                                ? 8
                                 : m->dtype == TWINCHECK_I32 || m->dtype == TWINCHECK_F32 ? 4
                                                                                          : 2;
     std::memcpy(copy->data(), m->data, static_cast<std::size_t>(elements) * element);
@@ -80,6 +80,15 @@ void compute(void* data) {
   if (is(Mistake::kFaults) && a.base_id == 666) driver().fault();
   const int64_t rows = a.out_ids.rows;
   if (is(Mistake::kLastRow) && rows > 1 && (rows - 1) * a.out_ids.row_stride > INT32_MAX) drop_rows(a, rows - 1);
+  if (is(Mistake::kLastRow32) && rows > 1 && (rows - 1) * a.out_weights.row_stride > UINT32_MAX) drop_rows(a, rows - 1);
+  std::vector<char> first_rows;
+  if (is(Mistake::kFarShared) && a.shared.rows > 1 && (a.shared.rows - 1) * a.shared.row_stride > INT32_MAX) {
+    const std::size_t row = static_cast<std::size_t>(a.shared.cols) * (a.shared.dtype == TWINCHECK_F32 ? 4 : 2);
+    const char* const first = static_cast<const char*>(a.shared.data);
+    for (int64_t t = 0; t < a.shared.rows; ++t) first_rows.insert(first_rows.end(), first, first + row);
+    a.shared.data = first_rows.data();
+    a.shared.row_stride = a.shared.cols;
+  }
   if (is(Mistake::kRowsIn18Bits)) drop_rows(a, int64_t{1} << 18);
   if (a.out_ids.rows == 0) return;
   independent::append(a);
@@ -143,8 +152,7 @@ int32_t twincheck_append(const twincheck_append_args* args) {
   int device = 0;
   void *there = nullptr, *before = nullptr;
   driver().get_current(&before);
-  if (!is(Mistake::kCurrentDevice) &&
-      driver().pointer(&device, 9, reinterpret_cast<uintptr_t>(args->out_ids.data)) == 0 &&
+  if (!is(Mistake::kCurrentDevice) && driver().pointer(&device, 9, reinterpret_cast<uintptr_t>(args->out_ids.data)) == 0 &&
       driver().context_of(&there, device) == 0)
     driver().set_current(there);
   const int error = launch(*args);

@@ -56,6 +56,21 @@ thread_local Context* current = nullptr;
 std::map<Address, std::pair<std::size_t, int>> allocations;  // bytes and device
 std::size_t allocated[8] = {};
 
+// Allocations that may be larger than this machine's memory: what is not touched of them takes none.
+constexpr std::size_t kHuge = std::size_t{1} << 30;
+void* take(std::size_t bytes) {
+  if (bytes < kHuge) return std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  void* const p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p != MAP_FAILED ? p : nullptr;
+}
+void give(void* p, std::size_t bytes) {
+  if (bytes < kHuge) {
+    std::free(p);
+  } else {
+    munmap(p, bytes);
+  }
+}
+
 // A device copies what a sanitizer has marked on the host as nobody's, so not by memcpy(), which looks.
 void transfer(void* to, const void* from, std::size_t bytes) {
   auto* const t = static_cast<volatile uint64_t*>(to);
@@ -127,7 +142,7 @@ void finish_all() {
 
 #define FAKE extern "C" __attribute__((visibility("default"))) int
 // Every call but those that only tell something.
-#define ENTER                                      \
+#define ENTER                                               \
   const std::lock_guard<std::recursive_mutex> lock(driver); \
   if (faulted) return kIllegalAddress
 
@@ -187,7 +202,7 @@ FAKE cuMemAlloc_v2(Address* p, std::size_t bytes) {
   ENTER;
   if (current == nullptr) return kInvalidContext;
   std::size_t& used = allocated[current->device];
-  void* memory = used + bytes > memory_bytes() ? nullptr : std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  void* memory = used + bytes > memory_bytes() ? nullptr : take(bytes);
   *p = reinterpret_cast<uintptr_t>(memory);
   if (memory == nullptr) return kOutOfMemory;
   used += bytes;
@@ -198,10 +213,11 @@ FAKE cuMemFree_v2(Address p) {
   ENTER;
   finish_all();
   if (const auto it = allocations.find(p); it != allocations.end()) {
-    allocated[it->second.second] -= it->second.first;
+    const std::size_t bytes = it->second.first;
+    allocated[it->second.second] -= bytes;
     allocations.erase(it);
+    give(reinterpret_cast<void*>(p), bytes);
   }
-  std::free(reinterpret_cast<void*>(p));
   return 0;
 }
 FAKE cuMemHostAlloc(void** p, std::size_t bytes, unsigned) {
