@@ -273,6 +273,36 @@ TEST(CapturedAppend, TreatsRowsBehindTheLiveLengthAsPadding) {
   graphs<false>().clear();
 }
 
+// The same inputs on the null stream and on two others, whose work waits and then interleaves: the same bits on each.
+TEST(AnyStream, GivesTheSameBits) {
+  Bench bench;
+  hipStream_t second;
+  require(hipStreamCreate(&second));
+  int compared = 0;
+  for (const auto append : {optimized::append, optimized::append_unfused})
+    for (uint64_t seed = 0; seed < 100; ++seed) {
+      const Judged j = judged(seed, bench);
+      std::vector<std::unique_ptr<relate::Buffers>> buffers;
+      hip_cpu::set("deferred", 1);
+      hip_cpu::set("order_seed", static_cast<int64_t>(seed));
+      for (const hipStream_t on : {hipStream_t{nullptr}, stream(), second, stream()}) {
+        buffers.push_back(std::make_unique<relate::Buffers>(j.c, device_memory()));
+        buffers.back()->args.stream = on;
+        ASSERT_EQ(answer(append(buffers.back()->args)), TWINCHECK_OK) << last_words << text(j.c);
+      }
+      require(hipDeviceSynchronize());
+      hip_cpu::set("deferred", 0);
+      hip_cpu::set("order_seed", 0);
+      for (const auto& b : buffers) {
+        ASSERT_EQ(differs(j, b->outputs()), "") << text(j.c);
+        ASSERT_EQ(b->changed(), "") << text(j.c);
+      }
+      compared += has_output(j.c);
+    }
+  require(hipStreamDestroy(second));
+  EXPECT_GT(compared, 150);
+}
+
 TEST(UnfusedAppend, IsRefusedByACaptureByName) {
   Bench bench;
   for (uint64_t seed = 0; seed < 50; ++seed) {
