@@ -206,7 +206,8 @@ class Shrinker {
     for (const Axis axis : {Axis::kHidden, Axis::kShared, Axis::kTopK, Axis::kTokens}) size(axis);
   }
 
-  // An access outside a buffer may need many rows to reach a page that cannot be touched, and one where there is such a page.
+  // An access outside a buffer may need many rows to reach a page that cannot be touched, and one where there is such a
+  // page.
   void beside_a_page(Place place) {
     constexpr int64_t kMany = 4;
     const Case before = best_;

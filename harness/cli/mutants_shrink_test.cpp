@@ -22,7 +22,8 @@ struct Large {
 };
 void PrintTo(const Large& large, std::ostream* os) { *os << "M" << large.mutant; }
 
-constexpr const char* kWeights = "append source=weights tokens=4096 top_k=10 shared=2 weights_dtype=bf16 base_id=300 seed=0x77";
+constexpr const char* kWeights =
+    "append source=weights tokens=4096 top_k=10 shared=2 weights_dtype=bf16 base_id=300 seed=0x77";
 constexpr const char* kRemap =
     "append source=weights tokens=4096 top_k=6 shared=3 weights_dtype=f16 ids_dtype=i64 base_id=300 seed=0x78 ids=sentinels "
     "shared_values=halfway weights=nan remap=64 topk_ids.row_stride=9 out_ids.row_stride=12";
