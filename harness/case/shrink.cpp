@@ -107,6 +107,7 @@ class Shrinker {
 
   Case run() {
     sizes_cheapest_first();
+    for (const Place place : {Place::kEnd, Place::kBegin}) beside_a_page(place);
     constexpr std::size_t kFew = 256;
     if (data_elements(best_) > kFew) cut_out();
     until_nothing_gives([&] {
@@ -203,6 +204,21 @@ class Shrinker {
       if (set(&Case::tokens, tokens)) break;
     }
     for (const Axis axis : {Axis::kHidden, Axis::kShared, Axis::kTopK, Axis::kTokens}) size(axis);
+  }
+
+  // An access outside a buffer may need many rows to reach a page that cannot be touched, and one where there is such a
+  // page.
+  void beside_a_page(Place place) {
+    constexpr int64_t kMany = 4;
+    const Case before = best_;
+    if (best_.tokens <= kMany) return;
+    const auto move = [place](Case& c) {
+      for (int i = 0; i < kOperands; ++i)
+        if (is_used(c, static_cast<Operand>(i))) c.layout[static_cast<std::size_t>(i)].place = place;
+    };
+    if (!attempt_with(move)) return;
+    sizes_cheapest_first();
+    if (best_.tokens >= before.tokens) best_ = before;
   }
 
   // ---- fields
@@ -327,7 +343,8 @@ class Shrinker {
     const Case before = best_;
     if (data_elements(best_) == 0) return;
     const bool changed = changed_;
-    if (!attempt(with_literals(best_))) return;
+    const Case literal = with_literals(best_);
+    if (literal != best_ && !attempt(literal)) return;
     bool smaller = false;
     for (const Axis axis : {Axis::kTokens, Axis::kHidden, Axis::kTopK, Axis::kShared}) smaller |= cut_out(axis);
     if (smaller) return;

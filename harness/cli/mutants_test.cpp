@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -15,8 +16,10 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "harness/case/case.h"
+#include "properties/law.h"
 
 namespace twincheck {
 namespace {
@@ -234,6 +237,36 @@ TEST_F(MutantStage, WantsMutants) {
 
 // ---- the matrix
 
+// The page's table has a row for each law, `| law | us | wrong candidates | mutants |`: all of those it breaks by its own
+// statement.
+void expect_kills_of_the_page(const KillMatrix& matrix) {
+  std::set<std::string> named;
+  std::ifstream page(TWINCHECK_LAWS_PAGE);
+  for (std::string line; std::getline(page, line);) {
+    std::istringstream cells(line);
+    std::vector<std::string> row;
+    for (std::string cell; std::getline(cells, cell, '|');) row.push_back(cell);
+    if (row.size() != 5) continue;
+    std::istringstream first(row[1]), ids(row[4]);
+    std::string name;
+    first >> name;
+    const Law* law = find_law(name);
+    if (law == nullptr) continue;
+    named.insert(name);
+    for (std::string id; ids >> id;) {
+      const auto mutant = std::find_if(matrix.mutants.begin(), matrix.mutants.end(),
+                                       [&](const MutantResult& r) { return r.mutant.id == id; });
+      ASSERT_NE(mutant, matrix.mutants.end()) << TWINCHECK_LAWS_PAGE << ": " << name << ": no mutant " << id;
+      EXPECT_TRUE(mutant->laws[static_cast<std::size_t>(law - laws().data())].by_itself)
+          << TWINCHECK_LAWS_PAGE << ": " << name << " does not break by itself on mutant " << id
+          << "; expected one with an x in its column: twincheck mutants";
+    }
+    EXPECT_NE(row[4].find_first_of("0123456789"), std::string::npos) << name << ": no mutant is named";
+  }
+  for (const Law& law : laws())
+    EXPECT_TRUE(named.count(std::string(law.name))) << TWINCHECK_LAWS_PAGE << ": no row of " << law.name;
+}
+
 TEST(KillMatrix, HasNoSurvivorAndNoHeaderThatIsWrong) {
   MatrixOptions options;
   options.corpus = std::string(TWINCHECK_CORPUS) + "/edges";
@@ -246,6 +279,8 @@ TEST(KillMatrix, HasNoSurvivorAndNoHeaderThatIsWrong) {
   EXPECT_EQ(matrix.mutants.size(), mutants_in(TWINCHECK_MUTANT_PATCHES, /*libraries=*/false).size()) << "all are built";
   EXPECT_GE(matrix.rare(), 15u) << "wrong on fewer than 1 % of default cases";
   EXPECT_LE(matrix.median_first(), 100u) << "cases until half of the mutants are killed";
+  EXPECT_TRUE(matrix.idle_laws().empty()) << "laws that no mutant puts on trial";
+  expect_kills_of_the_page(matrix);
 }
 
 }  // namespace
