@@ -147,7 +147,7 @@ TEST_F(CodeObject, RunsOnTheGpuThatCTestSetApart) {
   write("append.json", json);
   const auto failing = [&](const std::string& group, const std::string& more = "") {
     return run("verify --candidate append.cubin --cases 2000 --seed 0x5eed --jobs 1 --save '' --no-corpus" + more,
-               "LD_LIBRARY_PATH=" + kFake + " CTEST_RESOURCE_GROUP_0_GPUS=" + group)
+               "LD_LIBRARY_PATH=" + kFake + " FAKE_CUDA_DEVICES=6 CTEST_RESOURCE_GROUP_0_GPUS=" + group)
         .out;
   };
   EXPECT_TRUE(has(failing("id:5,slots:1"), "append.cubin --device 5"));
