@@ -31,12 +31,15 @@ CandidateRecord candidate_record(const Participant& participant, const Tally& ta
   record.platform = participant.platform;
   record.own = participant.own;
   record.totals = tally.totals;
+  const bool on_device = participant.info.memory != MemoryKind::kHost;
   for (std::size_t l = 0; l < all_laws().size(); ++l) {
-    LawResult& result = record.laws.emplace_back();
-    result.law = all_laws()[l].name;
-    if (l >= tally.laws.size()) continue;
-    result.seconds = tally.law_seconds[l];
-    result.verdicts = tally.laws[l];
+    LawResult result{.law = std::string(all_laws()[l].name), .seconds = 0, .verdicts = {}};
+    if (l < tally.laws.size()) {
+      result.seconds = tally.law_seconds[l];
+      result.verdicts = tally.laws[l];
+    }
+    const bool had_cases = std::any_of(result.verdicts.begin(), result.verdicts.end(), [](uint64_t n) { return n > 0; });
+    if (l < laws().size() || on_device || had_cases) record.laws.push_back(std::move(result));
   }
   record.grids = grids(tally.space);
   if (generated.classes.cases[0] == 0) return record;

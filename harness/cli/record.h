@@ -19,7 +19,7 @@ std::vector<LawRecord> law_records();
 std::vector<PlatformRecord> platform_records(const std::vector<Platform>& platforms);
 
 // A candidate and what its cases came to; `generated`: those of them that the generators made. Its verdict is for the caller
-// to say.
+// to say. Of a candidate in host memory the laws about devices are left out where they had no cases.
 CandidateRecord candidate_record(const Participant& participant, const Tally& tally, const Tally& generated);
 
 // `context` is what the failure's message was written with.
