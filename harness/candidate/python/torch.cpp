@@ -1,3 +1,5 @@
+#include <unordered_map>
+
 #include "harness/candidate/python/tensors.h"
 
 namespace twincheck::python {
@@ -81,13 +83,13 @@ class TorchTensors final : public Tensors {
   }
 
   void enter(void* stream) override {
-    if (stream != known_ || !stream_) {
-      device_ = cuda_.attr("current_device")().cast<int32_t>();
-      stream_ = cuda_.attr("ExternalStream")(reinterpret_cast<uintptr_t>(stream));
-      device_object_ = stream_.attr("device");
-      known_ = stream;
+    py::object& known = streams_[stream];
+    if (!known) {
+      known = cuda_.attr("ExternalStream")(reinterpret_cast<uintptr_t>(stream));
+      device_object_ = known.attr("device");
+      device_ = device_object_.attr("index").cast<int32_t>();
     }
-    set_stream_(stream_);
+    set_stream_(known);
   }
 
   Result look_at(const py::object& returned, int32_t wanted) override {
@@ -127,8 +129,8 @@ class TorchTensors final : public Tensors {
   bool negative_strides() const override { return false; }
 
   int32_t dl_device_, device_ = 0;
-  void* known_ = nullptr;  // the stream that stream_ is
-  py::object from_dlpack_, tensor_, cuda_, set_stream_, stream_, device_object_;
+  std::unordered_map<void*, py::object> streams_;  // torch's objects of them
+  py::object from_dlpack_, tensor_, cuda_, set_stream_, device_object_;
   py::list dtypes_;
 };
 
