@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 
 namespace {
 
@@ -94,9 +95,17 @@ FAKE cuModuleLoad(void** module, const char* path) {
   *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   return *module != nullptr ? 0 : kFileNotFound;
 }
+// The bytes of each parameter lie beside the kernel, up to a 0.
+const uint32_t* parameter_bytes = nullptr;
 FAKE cuModuleGetFunction(void** function, void* module, const char* symbol) {
   *function = dlsym(module, symbol);
+  parameter_bytes = static_cast<const uint32_t*>(dlsym(module, (std::string(symbol) + "_parameters").c_str()));
   return *function != nullptr ? 0 : kNotFound;
+}
+FAKE cuFuncGetParamInfo(void*, std::size_t index, std::size_t* offset, std::size_t* bytes) {
+  *offset = 0;
+  *bytes = parameter_bytes != nullptr ? parameter_bytes[index] : 0;
+  return *bytes != 0 ? 0 : kInvalidValue;
 }
 FAKE cuFuncSetAttribute(void*, int, int) { return 0; }
 FAKE cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned,

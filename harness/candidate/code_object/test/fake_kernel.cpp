@@ -1,4 +1,5 @@
 // examples/code_object/append.cu as the fake driver runs it.
+#include <array>
 #include <cstdint>
 #include <utility>
 
@@ -30,6 +31,12 @@ void call(void (*function)(Types...), void** parameters, std::index_sequence<At.
 
 }  // namespace
 
+// The parameters' bytes, up to a 0, as the fake driver looks for them.
+template <typename... Types>
+constexpr std::array<uint32_t, sizeof...(Types) + 1> parameters_of(void (*)(Types...)) {
+  return {sizeof(Types)...};
+}
+
 #define FAKE_KERNEL extern "C" __attribute__((visibility("default"))) void
 
 FAKE_KERNEL append(void** parameters, uint32_t block, uint32_t threads, uint32_t thread) {
@@ -39,7 +46,11 @@ FAKE_KERNEL append(void** parameters, uint32_t block, uint32_t threads, uint32_t
   call(device_append, parameters, std::make_index_sequence<16>{});
 }
 
+extern "C" __attribute__((visibility("default"))) const auto append_parameters = parameters_of(device_append);
+
 // Takes the struct, then a constant of every type; one block a row.
+extern "C" __attribute__((visibility("default"))) const auto append_whole_parameters =
+    parameters_of(static_cast<void (*)(twincheck_append_args, int32_t, int64_t, float, void*)>(nullptr));
 FAKE_KERNEL append_whole(void** parameters, uint32_t block, uint32_t, uint32_t thread) {
   const auto& a = *static_cast<const twincheck_append_args*>(parameters[0]);
   const bool right = *static_cast<int32_t*>(parameters[1]) == -7 && *static_cast<int64_t*>(parameters[2]) == 1LL << 40 &&
