@@ -117,6 +117,8 @@ TEST_F(Python, SupportsDecides) {
              "          case.shared_dtype, case.broadcast, case.in_place, case.scale, case.base_id, case.remap)\n"
              "  assert said == ('weights', 3, 4, 2, 'i32', 'f32', 'f32', False, 'none', 1.0, 64, 0), said\n"
              "  assert case.hidden is None and case.shared.cols == 2\n"
+             "  assert str(case).startswith(\"Case(source='weights', tokens=3, top_k=4\"), case\n"
+             "  assert repr(case.shared).startswith('Matrix(rows=3, cols=2, row_stride=2, dtype='), case.shared\n"
              "  return True\n",
          kValid, "passed 1", 0);
 }
