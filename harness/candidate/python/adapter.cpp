@@ -10,6 +10,7 @@
 #include "harness/candidate/adapter.h"
 #include "harness/candidate/python/asked.h"
 #include "harness/candidate/python/interpreter.h"
+#include "harness/candidate/python/signals.h"
 #include "harness/candidate/python/tensors.h"
 
 namespace twincheck::python {
@@ -198,11 +199,7 @@ void call(const AppendArgs& a) {
   std::exit(1);
 }
 
-int32_t append(const AppendArgs& a) {
-  if (a.size < sizeof a) return answer(TWINCHECK_BAD_PARAMETER, "an argument struct of another version");
-  if (word(kSourceNames, a.source) == "?")
-    return answer(TWINCHECK_UNSUPPORTED, "source " + std::to_string(a.source) + " has no name to pass on");
-  const py::gil_scoped_acquire lock;
+int32_t answer_of(const AppendArgs& a) {
   try {
     call(a);
     return TWINCHECK_OK;
@@ -213,6 +210,17 @@ int32_t append(const AppendArgs& a) {
     // The caller knows whether there was something to refuse.
     return answer(e.matches(PyExc_Exception) ? TWINCHECK_BAD_PARAMETER : TWINCHECK_RUNTIME_ERROR, text_of(e, file->path));
   }
+}
+
+int32_t append(const AppendArgs& a) {
+  if (a.size < sizeof a) return answer(TWINCHECK_BAD_PARAMETER, "an argument struct of another version");
+  if (word(kSourceNames, a.source) == "?")
+    return answer(TWINCHECK_UNSUPPORTED, "source " + std::to_string(a.source) + " has no name to pass on");
+  const py::gil_scoped_acquire lock;
+  static const Signals signals;
+  const int32_t status = answer_of(a);
+  signals.restore();
+  return status;
 }
 
 MemoryKind memory_of(const py::module_& module) {

@@ -208,6 +208,21 @@ TEST_F(Python, PrintingDisturbsNobody) {
   expect(kRight + "  print('tokens', len(ids))\n  return ids, weights\n", kValid, "passed 1", 0);
 }
 
+// As the compiler of a Triton kernel does in its first call.
+TEST_F(Python, ALibraryMayPutHandlersOnSignals) {
+  write("kernel.py",
+        "import ctypes, sys\n"
+        "sys.path.append('" +
+            kExamples +
+            "')\n"
+            "import numpy_append\n"
+            "def append(*matrices, **more):\n"
+            "  ctypes.CDLL(None).signal(11, ctypes.c_void_p(1))\n"
+            "  return numpy_append.append(*matrices, **more)\n");
+  const Ran r = run("verify --candidate kernel.py --cases 100 --seed 0x5eed --jobs 1 --no-corpus --save ''");
+  EXPECT_EQ(r.status, 0) << r.out << r.err;
+}
+
 TEST_F(Python, TheRightExampleIsRight) {
   const Ran verify =
       run("verify --candidate " + kExamples + "/numpy_append.py --cases 4000 --seed 0x5eed --jobs 1 --save ''");
