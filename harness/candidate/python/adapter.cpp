@@ -208,7 +208,8 @@ int32_t answer_of(const AppendArgs& a) {
   } catch (py::error_already_set& e) {
     if (e.matches(PyExc_SystemExit)) exit_with(e.value());
     // The caller knows whether there was something to refuse.
-    return answer(e.matches(PyExc_Exception) ? TWINCHECK_BAD_PARAMETER : TWINCHECK_RUNTIME_ERROR, text_of(e, file->path));
+    const bool refused = e.matches(PyExc_Exception) && !file->tensors->is_of_runtime(e);
+    return answer(refused ? TWINCHECK_BAD_PARAMETER : TWINCHECK_RUNTIME_ERROR, text_of(e, file->path));
   }
 }
 

@@ -49,6 +49,8 @@ class NumpyTensors final : public Tensors {
 
   void copy(const py::object& view, const py::object& returned) override { copyto_(view, returned); }
 
+  bool is_of_runtime(const py::error_already_set&) const override { return false; }
+
   const char* dtype_name(int32_t dtype) const override {
     static constexpr std::array kNames{"none", "int32", "int64", "float32", "uint16 (the bits of bf16)", "float16"};
     return kNames[static_cast<std::size_t>(dtype)];

@@ -119,6 +119,20 @@ class TorchTensors final : public Tensors {
 
   void copy(const py::object& view, const py::object& returned) override { (void)view.attr("copy_")(returned); }
 
+  // "CUDA error: ..." and "CUDA out of memory. ..." are torch's, "Triton Error [CUDA]: ..." Triton's.
+  bool is_of_runtime(const py::error_already_set& error) const override {
+    if (!error.matches(PyExc_RuntimeError)) return false;
+    std::string words;
+    try {
+      words = py::str(error.value());
+    } catch (py::error_already_set&) {
+      return false;
+    }
+    for (const char* begin : {"CUDA ", "HIP ", "Triton Error ["})
+      if (words.rfind(begin, 0) == 0) return true;
+    return false;
+  }
+
   const char* dtype_name(int32_t dtype) const override {
     static constexpr std::array kNames{"none",          "torch.int32",    "torch.int64",
                                        "torch.float32", "torch.bfloat16", "torch.float16"};

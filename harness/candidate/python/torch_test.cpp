@@ -73,6 +73,17 @@ TEST_F(PythonOnAGpu, EveryDtypeArrivesAsItself) {
              "passed 1", 0);
 }
 
+TEST_F(PythonOnAGpu, WhatTheRuntimeRefusesIsNoRefusalOfTheFunctions) {
+  const std::string kInvalid = " 'append source=weights tokens=3 top_k=4 shared=2 base_id=2147483647'";
+  for (const std::string words : {"CUDA error: invalid argument", "CUDA out of memory. Tried to allocate 2 GiB",
+                                  "Triton Error [CUDA]: device kernel image is invalid", "HIP error: no device"}) {
+    expect("  raise RuntimeError('" + words + "')\n", kValid, "answered with runtime_error (RuntimeError: " + words, 1);
+    expect("  raise RuntimeError('" + words + "')\n", kInvalid, "expected id_overflow, got runtime_error", 1);
+  }
+  expect("  raise RuntimeError('no such shape')\n", kValid, "answered with bad_parameter (RuntimeError: no such shape", 1);
+  expect("  raise RuntimeError('no such base_id')\n", kInvalid, "refused 1", 2);
+}
+
 TEST_F(PythonOnAGpu, WhatIsWrongWithAResultIsNamed) {
   expect("  ids.device = torch.Device('cpu', 0)\n  return ids, weights\n", kValid,
          "returned ids that is on device cpu:0, expected cuda:0", 1);
