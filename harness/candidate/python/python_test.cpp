@@ -89,6 +89,7 @@ TEST_F(Python, WhatIsWrongWithAResultIsNamed) {
   expect(kRight + "  return ids.astype(np.int64), weights\n", kValid, "returned ids of dtype int64, expected int32", 1);
   expect(kRight + "  return ids, weights.astype(np.float64)\n", kValid, "weights of dtype float64, expected float32", 1);
   expect(kRight + "  return ids.astype('>i4'), weights\n", kValid, "ids of dtype >i4, expected int32", 1);
+  expect(kRight + "  return np.empty(ids.shape, 'V0'), weights\n", kValid, "ids of dtype |V0, expected int32", 1);
   expect(kRight + "  return np.asfortranarray(ids), weights\n", kValid,
          "returned ids with strides (1, 3) in elements, expected unit column stride", 1);
   expect(kRight + "  return ids, np.broadcast_to(weights[:1], weights.shape)\n", kValid, "weights with strides (0, 1)", 1);
