@@ -1,5 +1,12 @@
 // A kernel without a host function: i32 ids, f32 weights, constant and weights, any stride. append.json says how to launch
-// it. nvcc -cubin -arch=sm_90 append.cu -o append.cubin
+// it.
+//
+//   nvcc -cubin -arch=sm_90 append.cu -o append.cubin
+//   hipcc -x hip --cuda-device-only --no-gpu-bundle-output --offload-arch=gfx90a -c append.cu -o append.hsaco
+#if defined(__HIP__)
+#include <hip/hip_runtime.h>
+#endif
+
 #include <cstdint>
 
 // One thread an output element. The weights move as bits.

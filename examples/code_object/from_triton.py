@@ -1,38 +1,72 @@
 """Writes triton_append.py's kernel as a code object: append_logits.cubin (or .hsaco) and append_logits.json, for i32 ids,
-f32 weights and bf16 logits.
+f32 weights and bf16 logits. It compiles for the GPU of this machine, or for another one; then it needs none.
 
-APPEND_KERNEL=own python3 examples/code_object/from_triton.py [FOLDER]
+python3 examples/code_object/from_triton.py [--target cuda:90 | hip:gfx942] [FOLDER]
 """
 
+import argparse
 import json
 import os
 import sys
 
-import torch
 import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python"))
 os.environ["APPEND_KERNEL"] = "own"
-from triton_append import append_kernel, own, runs_on  # noqa: E402
+from triton_append import CODES, append_kernel  # noqa: E402
 
-T, K, S = 4, 6, 2
-ids = torch.zeros((T, K), dtype=torch.int32, device="cuda")
-weights = torch.zeros((T, K), dtype=torch.float32, device="cuda")
-given = {"shared": torch.zeros((T, S), dtype=torch.bfloat16, device="cuda"), "hidden": None, "gate": None}
-out = (torch.empty((T, K + S), dtype=torch.int32, device="cuda"), torch.empty((T, K + S), device="cuda"))
-kernel = own(ids, weights, S, 64, "logits", given, 1.0, 0, out, (1, 1))
-kind = "hsaco" if runs_on == "hip" else "cubin"
+# A kernel parameter: its type as Triton has it, and the argument as the JSON has it.
+PARAMETERS = {
+    "topk_ids": ("*i32", "topk_ids.data"),
+    "topk_weights": ("*fp32", "topk_weights.data"),
+    "shared": ("*bf16", "shared.data"),
+    "out_ids": ("*i32", "out_ids.data"),
+    "out_weights": ("*fp32", "out_weights.data"),
+    "ids_stride": ("i64", "topk_ids.row_stride"),
+    "weights_stride": ("i64", "topk_weights.row_stride"),
+    "shared_stride": ("i64", "shared.row_stride"),
+    "hidden_stride": ("i64", "hidden.row_stride"),
+    "out_ids_stride": ("i64", "out_ids.row_stride"),
+    "out_weights_stride": ("i64", "out_weights.row_stride"),
+    "top_k": ("i64", "topk_ids.cols"),
+    "num_shared": ("i64", "num_shared"),
+    "shared_columns": ("i64", "shared.cols"),
+    "hidden_size": ("i64", "hidden.cols"),
+    "base_id": ("i64", "base_id"),
+    "remap": ("i64", "remap_local_routed"),
+    "scale": ("fp32", "scale"),
+    "copy_ids": ("i32", {"i32": 1}),  # in place is not supported below
+    "copy_weights": ("i32", {"i32": 1}),
+}
+CONSTANTS = {"hidden": None, "gate": None, "SOURCE": CODES["logits"], "BLOCK": 64, "BLOCK_H": 1024}
 
-names = ["topk_ids.data", "topk_weights.data", "shared.data", "out_ids.data", "out_weights.data"]
-names += [m + ".row_stride" for m in ("topk_ids", "topk_weights", "shared", "hidden", "out_ids", "out_weights")]
-names += ["topk_ids.cols", "num_shared", "shared.cols", "hidden.cols", "base_id", "remap_local_routed", "scale"]
-names += [{"i32": 1}, {"i32": 1}]  # copy_ids, copy_weights: in place is not supported below
-names += [{"pointer": 0}, {"pointer": 0}]  # Triton's own, for scratch memory
+
+def target_of(text):
+    backend, _, arch = text.partition(":")
+    if backend == "cuda" and arch.isdigit():
+        return GPUTarget("cuda", int(arch), 32)
+    if backend == "hip" and arch.startswith("gfx"):
+        return GPUTarget("hip", arch, 64 if arch.startswith("gfx9") else 32)
+    raise argparse.ArgumentTypeError(f"found {text}, expected cuda:90, hip:gfx942 or the like")
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--target", type=target_of)
+parser.add_argument("folder", nargs="?", default=".")
+options = parser.parse_args()
+target = options.target or triton.runtime.driver.active.get_current_target()
+
+signature = {name: "constexpr" if name in CONSTANTS else PARAMETERS[name][0] for name in append_kernel.arg_names}
+kernel = triton.compile(ASTSource(append_kernel, signature, CONSTANTS), target=target, options={"num_warps": 2})
+kind = "hsaco" if target.backend == "hip" else "cubin"
 description = {
     "symbol": kernel.metadata.name,
-    "arguments": names,
+    "arguments": [PARAMETERS[name][1] for name in append_kernel.arg_names if name not in CONSTANTS]
+    + [{"pointer": 0}, {"pointer": 0}],  # Triton's own, for scratch memory
     "grid": {"per": "row", "each": 1},
-    "block": kernel.metadata.num_warps * (kernel.metadata.warp_size if hasattr(kernel.metadata, "warp_size") else 32),
+    "block": kernel.metadata.num_warps * target.warp_size,
     "shared_memory": kernel.metadata.shared,
     "supports": {
         "source": ["logits"],
@@ -42,9 +76,9 @@ description = {
         "in_place": ["none"],
     },
 }
-stem = os.path.join(sys.argv[1] if len(sys.argv) > 1 else ".", "append_logits")
+stem = os.path.join(options.folder, "append_logits")
 with open(f"{stem}.{kind}", "wb") as file:
     file.write(kernel.asm[kind])
 with open(stem + ".json", "w") as file:
     json.dump(description, file, indent=2)
-print(f"{stem}.{kind}: {description['symbol']}, Triton {triton.__version__}")
+print(f"{stem}.{kind}: {description['symbol']} for {target.backend} {target.arch}, Triton {triton.__version__}")

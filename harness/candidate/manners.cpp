@@ -5,6 +5,15 @@
 #include <unistd.h>
 
 namespace twincheck {
+namespace {
+
+// The C library adds a flag of its own (SA_RESTORER) to what it sets: one that puts an action back has changed nothing.
+bool same(const struct sigaction& a, const struct sigaction& b) {
+  constexpr int kRestorer = 0x04000000;
+  return a.sa_handler == b.sa_handler && (a.sa_flags | kRestorer) == (b.sa_flags | kRestorer);
+}
+
+}  // namespace
 
 Manners::Manners() : process_(getpid()) {
   for (std::size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], nullptr, &actions_[i]);
@@ -20,7 +29,7 @@ std::string Manners::complaint() const {
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     struct sigaction now {};
     sigaction(kSignals[i], nullptr, &now);
-    if (now.sa_handler != actions_[i].sa_handler || now.sa_flags != actions_[i].sa_flags)
+    if (!same(now, actions_[i]))
       return fmt::format("SIG{} is {} since the call", sigabbrev_np(kSignals[i]),
                          now.sa_handler == SIG_IGN ? "ignored" : "handled otherwise");
   }

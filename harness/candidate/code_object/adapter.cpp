@@ -9,6 +9,7 @@
 #include "contract/words.h"
 #include "harness/candidate/adapter.h"
 #include "harness/candidate/code_object/description.h"
+#include "harness/candidate/code_object/hsaco.h"
 #include "reference/oracle.h"
 
 namespace twincheck::code_object {
@@ -30,6 +31,7 @@ struct Driver {
   int (*allow)(void* function, int attribute, int value) = nullptr;
   int (*launch)(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                 unsigned shared, void* stream, void** parameters, void** extra) = nullptr;
+  int (*parameter)(void* function, std::size_t index, std::size_t* offset, std::size_t* bytes) = nullptr;  // CUDA 12.4's
   int (*cuda_error)(int error, const char** name) = nullptr;
   const char* (*hip_error)(int error) = nullptr;
 
@@ -46,6 +48,7 @@ struct Driver {
 
 constexpr int kMaxDynamicShared = 8;  // CU_FUNC_ATTRIBUTE_ and hipFuncAttributeMaxDynamicSharedMemorySize
 constexpr uint32_t kSharedWithoutAsking = 48 << 10;
+constexpr int kNoSuchParameter = 1;  // CUDA_ERROR_INVALID_VALUE
 
 struct File {
   std::string path, name;
@@ -70,8 +73,10 @@ std::string find_driver(MemoryKind memory, Driver& d) {
     if (library == nullptr) return "libcuda.so.1 cannot be loaded";
     if (find(library, d.load, "cuModuleLoad") && find(library, d.function, "cuModuleGetFunction") &&
         find(library, d.allow, "cuFuncSetAttribute") && find(library, d.launch, "cuLaunchKernel") &&
-        find(library, d.cuda_error, "cuGetErrorName"))
+        find(library, d.cuda_error, "cuGetErrorName")) {
+      (void)find(library, d.parameter, "cuFuncGetParamInfo");
       return {};
+    }
     return "libcuda.so.1 has no module API";
   }
   for (const char* name : {"libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"})
@@ -83,6 +88,31 @@ std::string find_driver(MemoryKind memory, Driver& d) {
       return fmt::format("{} has no module API", name);
     }
   return "libamdhip64.so cannot be loaded";
+}
+
+fs::path json_of(const fs::path& code_object) { return fs::path(code_object).replace_extension(".json"); }
+
+std::optional<std::string> contents(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>(in), {}};
+}
+
+// What the driver knows of the loaded kernel's parameters against the description; empty where they agree, or where the
+// driver is too old to say.
+std::string wrong_parameters(const File& f) {
+  if (f.driver.parameter == nullptr) return {};
+  std::vector<uint64_t> bytes;
+  std::size_t offset = 0, size = 0;
+  int error = 0;
+  while ((error = f.driver.parameter(f.function, bytes.size(), &offset, &size)) == 0) bytes.push_back(size);
+  if (error != kNoSuchParameter) return {};
+  try {
+    hold_against(f.description, bytes);
+  } catch (const DescriptionError& e) {
+    return fmt::format("{}: {}", json_of(f.path).filename().string(), e.what());
+  }
+  return {};
 }
 
 // In the context of the first call: a module belongs to one.
@@ -97,6 +127,10 @@ void load(File& f) {
   if (!done("loading the module", f.driver.load(&module, f.path.c_str()))) return;
   const std::string& symbol = f.description.symbol;
   if (!done(fmt::format("looking for {}", symbol).c_str(), f.driver.function(&f.function, module, symbol.c_str()))) return;
+  if (std::string words = wrong_parameters(f); !words.empty()) {
+    f.trouble = std::move(words);
+    return;
+  }
   if (f.description.shared_memory > kSharedWithoutAsking)
     (void)done("shared_memory",
                f.driver.allow(f.function, kMaxDynamicShared, static_cast<int>(f.description.shared_memory)));
@@ -138,15 +172,21 @@ int32_t twincheck_open(const char* path) {
   opened->path = path;
   opened->memory = fs::path(path).extension() == ".hsaco" ? twincheck::MemoryKind::kHip : twincheck::MemoryKind::kCuda;
   opened->name = fmt::format("{}.{}", name(opened->memory), fs::path(path).stem().string());
-  const fs::path json = fs::path(path).replace_extension(".json");
-  std::ifstream in(json, std::ios::binary);
-  if (!in)
+  const fs::path json = code_object::json_of(path);
+  const std::optional<std::string> text = code_object::contents(json);
+  if (!text)
     return code_object::answer(1, json.string() + ", which describes the kernel, is not there; see docs/code-objects.md");
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  fs::path looked_at = json;
   try {
-    opened->description = code_object::parse(text);
+    opened->description = code_object::parse(*text);
+    if (opened->memory == twincheck::MemoryKind::kHip) {
+      looked_at = path;
+      const std::vector<code_object::Kernel> kernels = code_object::kernels_in(code_object::contents(path).value_or(""));
+      looked_at = json;
+      code_object::hold_against(opened->description, kernels);
+    }
   } catch (const code_object::DescriptionError& e) {
-    return code_object::answer(1, json.filename().string() + ": " + e.what());
+    return code_object::answer(1, looked_at.filename().string() + ": " + e.what());
   }
   code_object::file = opened.release();
   return 0;

@@ -183,6 +183,16 @@ TEST_F(CodeObject, ThatTheRuntimeRefusesIsARuntimeError) {
   json.replace(json.find("\"append\""), 8, "\"apend\"");
   write("append.json", json);
   EXPECT_TRUE(has(judge("replay --candidate append.cubin" + kCase).out, "looking for apend: CUDA_ERROR_NOT_FOUND"));
+  json = contents(kExample);
+  json.replace(json.find("\"base_id\", "), 11, "");
+  write("append.json", json);
+  EXPECT_TRUE(has(judge("replay --candidate append.cubin" + kCase).out,
+                  "runtime_error (append.json: arguments: found 15, expected the 16 parameters that append takes)"));
+  json = contents(kExample);
+  json.replace(json.find("\"base_id\""), 9, "\"base_id:i32\"");
+  write("append.json", json);
+  EXPECT_TRUE(has(judge("replay --candidate append.cubin" + kCase).out,
+                  "runtime_error (append.json: arguments[10]: found 4 bytes, expected the 8 that append takes there)"));
   write("append.json", contents(kExample));
   write("append.cubin", "no code");
   EXPECT_TRUE(has(judge("replay --candidate append.cubin" + kCase).out, "loading the module: CUDA_ERROR_FILE_NOT_FOUND"));
@@ -195,8 +205,7 @@ TEST_F(CodeObject, WithoutADescriptionIsNoCandidate) {
   expect_unusable("list --candidate append.cubin", "append.json: parse error at line 2, column 13");
   fs::rename(folder_ / "append.cubin", folder_ / "append.hsaco");
   write("append.json", contents(kExample));
-  const Ran r = run("list --candidate append.hsaco");
-  EXPECT_TRUE(has(r.out, "hip.append")) << r.out << r.err;
+  expect_unusable("list --candidate append.hsaco", "append.hsaco: the file: found an ELF file for machine 62");
 }
 
 }  // namespace

@@ -163,8 +163,22 @@ bool listed(const std::vector<std::string>& list, std::string_view word) {
   return list.empty() || std::find(list.begin(), list.end(), word) != list.end();
 }
 
+uint64_t bytes_of(const Argument& argument) {
+  switch (argument.type) {
+    case Argument::Type::kI32:
+    case Argument::Type::kF32:
+      return 4;
+    case Argument::Type::kI64:
+    case Argument::Type::kPointer:
+      return 8;
+    case Argument::Type::kStruct:
+      break;
+  }
+  return sizeof(AppendArgs);
+}
+
 template <typename T>
-std::vector<std::byte> bytes_of(T value) {
+std::vector<std::byte> as_bytes(T value) {
   std::vector<std::byte> bytes(sizeof value);
   std::memcpy(bytes.data(), &value, sizeof value);
   return bytes;
@@ -220,6 +234,16 @@ Description parse(std::string_view text) {
   return d;
 }
 
+void hold_against(const Description& d, const std::vector<uint64_t>& parameter_bytes) {
+  if (d.arguments.size() != parameter_bytes.size())
+    complain("arguments", fmt::to_string(d.arguments.size()),
+             fmt::format("the {} parameters that {} takes", parameter_bytes.size(), d.symbol));
+  for (std::size_t i = 0; i < parameter_bytes.size(); ++i)
+    if (const uint64_t bytes = bytes_of(d.arguments[i]); bytes != parameter_bytes[i])
+      complain(fmt::format("arguments[{}]", i), fmt::format("{} bytes", bytes),
+               fmt::format("the {} that {} takes there", parameter_bytes[i], d.symbol));
+}
+
 std::string unsupported(const Description& d, const AppendArgs& a) {
   const auto dtype = [](const Matrix& m) { return word(kDtypeNames, m.dtype); };
   const std::string_view source = word(kSourceNames, a.source);
@@ -253,26 +277,26 @@ Parameters parameters(const Description& d, const AppendArgs& a) {
     const bool constant = argument.field.empty();
     switch (argument.type) {
       case Argument::Type::kStruct:
-        p.values.push_back(bytes_of(a));
+        p.values.push_back(as_bytes(a));
         break;
       case Argument::Type::kF32:
-        p.values.push_back(bytes_of(constant ? static_cast<float>(std::get<double>(argument.constant)) : a.scale));
+        p.values.push_back(as_bytes(constant ? static_cast<float>(std::get<double>(argument.constant)) : a.scale));
         break;
       case Argument::Type::kPointer: {
         const Matrix* m = constant ? nullptr : &(a.*split(argument.field).matrix);
-        p.values.push_back(bytes_of(m == nullptr || is_empty(*m) ? nullptr : m->data));
+        p.values.push_back(as_bytes(m == nullptr || is_empty(*m) ? nullptr : m->data));
         break;
       }
       case Argument::Type::kI32:
       case Argument::Type::kI64: {
         const int64_t value = constant ? std::get<int64_t>(argument.constant) : integer_of(argument.field, a);
         if (argument.type == Argument::Type::kI64) {
-          p.values.push_back(bytes_of(value));
+          p.values.push_back(as_bytes(value));
         } else if (value < INT32_MIN || value > INT32_MAX) {
           p.trouble = fmt::format("{} is {}, which 32 bits do not hold", argument.field, value);
           return p;
         } else {
-          p.values.push_back(bytes_of(static_cast<int32_t>(value)));
+          p.values.push_back(as_bytes(static_cast<int32_t>(value)));
         }
         break;
       }

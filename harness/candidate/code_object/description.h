@@ -43,6 +43,9 @@ struct DescriptionError : std::runtime_error {
 
 Description parse(std::string_view json);
 
+// Throws DescriptionError where the kernel takes other parameters than the description gives it; bytes of each, in order.
+void hold_against(const Description& description, const std::vector<uint64_t>& parameter_bytes);
+
 // Why the kernel is not put to this valid call; empty where it is.
 std::string unsupported(const Description& description, const AppendArgs& args);
 

@@ -8,7 +8,9 @@
 #include <set>
 
 #include "harness/candidate/adapter.h"
+#include "harness/candidate/python/asked.h"
 #include "harness/candidate/python/interpreter.h"
+#include "harness/candidate/python/signals.h"
 #include "harness/candidate/python/tensors.h"
 
 namespace twincheck::python {
@@ -40,25 +42,13 @@ struct File {
   std::string path, name;
   MemoryKind memory = MemoryKind::kHost;
   std::unique_ptr<Tensors> tensors;
-  py::object append, supports, namespace_type;
+  py::object append, supports;
   std::set<std::string, std::less<>> takes;  // of kOptional
 
   bool takes_out() const { return takes.count("out") != 0; }
 };
 File* file = nullptr;
 std::mutex opening;
-
-bool used(const AppendArgs& a, Operand o) {
-  if (o == Operand::kShared) return a.source == TWINCHECK_WEIGHTS || a.source == TWINCHECK_LOGITS;
-  if (o == Operand::kHidden || o == Operand::kGate) return a.source == TWINCHECK_GATE;
-  return true;
-}
-
-// None stands for a matrix that the source does not use; one that it does not use and that has a size is passed on.
-bool is_none(const AppendArgs& a, std::size_t operand) {
-  const Matrix& m = a.*kMatrices[operand];
-  return !used(a, static_cast<Operand>(operand)) && m.rows == 0 && m.cols == 0;
-}
 
 // Whether the bytes from the first to the last element of two matrices meet. For matrices that tensors can be.
 bool meet(const Matrix& a, const Matrix& b) {
@@ -115,46 +105,9 @@ std::string trouble_with_outputs(const AppendArgs& a) {
   return words;
 }
 
-// What supports() is asked about.
-py::object describe(const AppendArgs& a) {
-  const auto dtype = [](const Matrix& m) { return py::str(std::string(word(kDtypeNames, m.dtype))); };
-  const Matrix& shared = a.source == TWINCHECK_GATE ? a.hidden : a.shared;
-  const bool ids = is_left_part(a.topk_ids, a.out_ids), weights = is_left_part(a.topk_weights, a.out_weights);
-  py::dict fields;
-  fields["source"] = std::string(word(kSourceNames, a.source));
-  fields["tokens"] = a.topk_ids.rows;
-  fields["top_k"] = a.topk_ids.cols;
-  fields["num_shared"] = a.num_shared;
-  fields["hidden_size"] = a.hidden.cols;
-  fields["ids_dtype"] = dtype(a.topk_ids);
-  fields["weights_dtype"] = dtype(a.topk_weights);
-  fields["shared_dtype"] = dtype(shared);
-  fields["broadcast"] = a.shared.cols == 1 && a.num_shared != 1;
-  fields["in_place"] = ids ? weights ? "both" : "ids" : weights ? "weights" : "none";
-  fields["scale"] = static_cast<double>(a.scale);
-  fields["base_id"] = a.base_id;
-  fields["remap"] = a.remap_local_routed;
-  for (std::size_t i = 0; i < kOperands; ++i) {
-    const Matrix& m = a.*kMatrices[i];
-    const py::str name(std::string(kOperandNames[i]));
-    if (is_none(a, i)) {
-      fields[name] = py::none();
-      continue;
-    }
-    py::dict matrix;
-    matrix["rows"] = m.rows;
-    matrix["cols"] = m.cols;
-    matrix["row_stride"] = m.rows > 1 && !is_empty(m) ? m.row_stride : m.cols;
-    matrix["dtype"] = dtype(m);
-    matrix["address"] = is_empty(m) ? uintptr_t{0} : reinterpret_cast<uintptr_t>(m.data);
-    fields[name] = file->namespace_type(**matrix);
-  }
-  return file->namespace_type(**fields);
-}
-
 void ask_supports(const AppendArgs& a) {
   if (file->supports.is_none()) return;
-  const py::object said = file->supports(describe(a));
+  const py::object said = file->supports(asked_about(a));
   if (said.is(py::bool_(true))) return;
   if (said.is(py::bool_(false))) throw Refused{TWINCHECK_UNSUPPORTED, "supports() answered False"};
   if (py::isinstance<py::str>(said)) throw Refused{TWINCHECK_UNSUPPORTED, said.cast<std::string>()};
@@ -246,11 +199,7 @@ void call(const AppendArgs& a) {
   std::exit(1);
 }
 
-int32_t append(const AppendArgs& a) {
-  if (a.size < sizeof a) return answer(TWINCHECK_BAD_PARAMETER, "an argument struct of another version");
-  if (word(kSourceNames, a.source) == "?")
-    return answer(TWINCHECK_UNSUPPORTED, "source " + std::to_string(a.source) + " has no name to pass on");
-  const py::gil_scoped_acquire lock;
+int32_t answer_of(const AppendArgs& a) {
   try {
     call(a);
     return TWINCHECK_OK;
@@ -259,8 +208,20 @@ int32_t append(const AppendArgs& a) {
   } catch (py::error_already_set& e) {
     if (e.matches(PyExc_SystemExit)) exit_with(e.value());
     // The caller knows whether there was something to refuse.
-    return answer(e.matches(PyExc_Exception) ? TWINCHECK_BAD_PARAMETER : TWINCHECK_RUNTIME_ERROR, text_of(e, file->path));
+    const bool refused = e.matches(PyExc_Exception) && !file->tensors->is_of_runtime(e);
+    return answer(refused ? TWINCHECK_BAD_PARAMETER : TWINCHECK_RUNTIME_ERROR, text_of(e, file->path));
   }
+}
+
+int32_t append(const AppendArgs& a) {
+  if (a.size < sizeof a) return answer(TWINCHECK_BAD_PARAMETER, "an argument struct of another version");
+  if (word(kSourceNames, a.source) == "?")
+    return answer(TWINCHECK_UNSUPPORTED, "source " + std::to_string(a.source) + " has no name to pass on");
+  const py::gil_scoped_acquire lock;
+  static const Signals signals;
+  const int32_t status = answer_of(a);
+  signals.restore();
+  return status;
 }
 
 MemoryKind memory_of(const py::module_& module) {
@@ -320,7 +281,7 @@ void open(const std::string& path) {
   const bool host = loaded->memory == MemoryKind::kHost;
   loaded->name = (host ? "cpu" : std::string(name(loaded->memory))) + "." + fs::path(path).stem().string();
   loaded->tensors = host ? numpy_tensors() : torch_tensors(loaded->memory);
-  loaded->namespace_type = py::module_::import("types").attr("SimpleNamespace");
+  define_case();
   file = loaded.release();
 }
 

@@ -2,6 +2,7 @@
 // which numpy has always had: no copy either, and writable.
 #include <pybind11/numpy.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "harness/candidate/python/tensors.h"
@@ -39,15 +40,18 @@ class NumpyTensors final : public Tensors {
       result.trouble = "of shape " + std::string(py::str(array.attr("shape"))) + ", expected two dimensions";
       return result;
     }
+    const py::ssize_t element = std::max<py::ssize_t>(1, array.itemsize());  // an element may have no bytes
     for (std::size_t i = 0; i < 2; ++i) {
       result.shape[i] = array.shape(static_cast<py::ssize_t>(i));
-      result.strides[i] = array.strides(static_cast<py::ssize_t>(i)) / array.itemsize();
+      result.strides[i] = array.strides(static_cast<py::ssize_t>(i)) / element;
     }
     result.data = array.data();
     return result;
   }
 
   void copy(const py::object& view, const py::object& returned) override { copyto_(view, returned); }
+
+  bool is_of_runtime(const py::error_already_set&) const override { return false; }
 
   const char* dtype_name(int32_t dtype) const override {
     static constexpr std::array kNames{"none", "int32", "int64", "float32", "uint16 (the bits of bf16)", "float16"};

@@ -89,6 +89,7 @@ TEST_F(Python, WhatIsWrongWithAResultIsNamed) {
   expect(kRight + "  return ids.astype(np.int64), weights\n", kValid, "returned ids of dtype int64, expected int32", 1);
   expect(kRight + "  return ids, weights.astype(np.float64)\n", kValid, "weights of dtype float64, expected float32", 1);
   expect(kRight + "  return ids.astype('>i4'), weights\n", kValid, "ids of dtype >i4, expected int32", 1);
+  expect(kRight + "  return np.empty(ids.shape, 'V0'), weights\n", kValid, "ids of dtype |V0, expected int32", 1);
   expect(kRight + "  return np.asfortranarray(ids), weights\n", kValid,
          "returned ids with strides (1, 3) in elements, expected unit column stride", 1);
   expect(kRight + "  return ids, np.broadcast_to(weights[:1], weights.shape)\n", kValid, "weights with strides (0, 1)", 1);
@@ -117,6 +118,8 @@ TEST_F(Python, SupportsDecides) {
              "          case.shared_dtype, case.broadcast, case.in_place, case.scale, case.base_id, case.remap)\n"
              "  assert said == ('weights', 3, 4, 2, 'i32', 'f32', 'f32', False, 'none', 1.0, 64, 0), said\n"
              "  assert case.hidden is None and case.shared.cols == 2\n"
+             "  assert str(case).startswith(\"Case(source='weights', tokens=3, top_k=4\"), case\n"
+             "  assert repr(case.shared).startswith('Matrix(rows=3, cols=2, row_stride=2, dtype='), case.shared\n"
              "  return True\n",
          kValid, "passed 1", 0);
 }
@@ -204,6 +207,21 @@ TEST_F(Python, AnEndlessLoopCostsItsCase) {
 
 TEST_F(Python, PrintingDisturbsNobody) {
   expect(kRight + "  print('tokens', len(ids))\n  return ids, weights\n", kValid, "passed 1", 0);
+}
+
+// As the compiler of a Triton kernel does in its first call.
+TEST_F(Python, ALibraryMayPutHandlersOnSignals) {
+  write("kernel.py",
+        "import ctypes, sys\n"
+        "sys.path.append('" +
+            kExamples +
+            "')\n"
+            "import numpy_append\n"
+            "def append(*matrices, **more):\n"
+            "  ctypes.CDLL(None).signal(11, ctypes.c_void_p(1))\n"
+            "  return numpy_append.append(*matrices, **more)\n");
+  const Ran r = run("verify --candidate kernel.py --cases 100 --seed 0x5eed --jobs 1 --no-corpus --save ''");
+  EXPECT_EQ(r.status, 0) << r.out << r.err;
 }
 
 TEST_F(Python, TheRightExampleIsRight) {

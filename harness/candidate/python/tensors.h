@@ -37,6 +37,8 @@ class Tensors {
   virtual Result look_at(const pybind11::object& returned, int32_t dtype) = 0;
   // Copies into a view of the same shape and dtype.
   virtual void copy(const pybind11::object& view, const pybind11::object& returned) = 0;
+  // Whether the device's runtime has refused something, as its libraries tell it in Python: nobody's refusal of a case.
+  virtual bool is_of_runtime(const pybind11::error_already_set& error) const = 0;
   // "int32", "uint16 (the bits of bf16)"
   virtual const char* dtype_name(int32_t dtype) const = 0;
 

@@ -1,3 +1,5 @@
+#include <unordered_map>
+
 #include "harness/candidate/python/tensors.h"
 
 namespace twincheck::python {
@@ -81,13 +83,13 @@ class TorchTensors final : public Tensors {
   }
 
   void enter(void* stream) override {
-    if (stream != known_ || !stream_) {
-      device_ = cuda_.attr("current_device")().cast<int32_t>();
-      stream_ = cuda_.attr("ExternalStream")(reinterpret_cast<uintptr_t>(stream));
-      device_object_ = stream_.attr("device");
-      known_ = stream;
+    py::object& known = streams_[stream];
+    if (!known) {
+      known = cuda_.attr("ExternalStream")(reinterpret_cast<uintptr_t>(stream));
+      device_object_ = known.attr("device");
+      device_ = device_object_.attr("index").cast<int32_t>();
     }
-    set_stream_(stream_);
+    set_stream_(known);
   }
 
   Result look_at(const py::object& returned, int32_t wanted) override {
@@ -117,6 +119,20 @@ class TorchTensors final : public Tensors {
 
   void copy(const py::object& view, const py::object& returned) override { (void)view.attr("copy_")(returned); }
 
+  // "CUDA error: ..." and "CUDA out of memory. ..." are torch's, "Triton Error [CUDA]: ..." Triton's.
+  bool is_of_runtime(const py::error_already_set& error) const override {
+    if (!error.matches(PyExc_RuntimeError)) return false;
+    std::string words;
+    try {
+      words = py::str(error.value());
+    } catch (py::error_already_set&) {
+      return false;
+    }
+    for (const char* begin : {"CUDA ", "HIP ", "Triton Error ["})
+      if (words.rfind(begin, 0) == 0) return true;
+    return false;
+  }
+
   const char* dtype_name(int32_t dtype) const override {
     static constexpr std::array kNames{"none",          "torch.int32",    "torch.int64",
                                        "torch.float32", "torch.bfloat16", "torch.float16"};
@@ -127,8 +143,8 @@ class TorchTensors final : public Tensors {
   bool negative_strides() const override { return false; }
 
   int32_t dl_device_, device_ = 0;
-  void* known_ = nullptr;  // the stream that stream_ is
-  py::object from_dlpack_, tensor_, cuda_, set_stream_, stream_, device_object_;
+  std::unordered_map<void*, py::object> streams_;  // torch's objects of them
+  py::object from_dlpack_, tensor_, cuda_, set_stream_, device_object_;
   py::list dtypes_;
 };
 

@@ -438,6 +438,12 @@ FAKE cuModuleGetFunction(void** function, void* module, const char* symbol) {
   *function = known.get();
   return 0;
 }
+FAKE cuFuncGetParamInfo(void* function, std::size_t index, std::size_t* offset, std::size_t* bytes) {
+  const uint32_t* const sizes = static_cast<const Function*>(function)->parameter_sizes;
+  *offset = 0;
+  *bytes = sizes != nullptr ? sizes[index] : 0;
+  return *bytes != 0 ? 0 : kInvalidValue;
+}
 FAKE cuFuncSetAttribute(void*, int, int) { return 0; }
 FAKE cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned,
                     void* stream, void** parameters, void**) {

@@ -48,6 +48,8 @@ FAKE_KERNEL append(void** parameters, uint32_t block, uint32_t threads, uint32_t
 }
 
 // Takes the struct, then a constant of every type; one block a row.
+extern "C" __attribute__((visibility("default"))) constexpr auto append_whole_parameter_sizes =
+    sizes_of(static_cast<void (*)(twincheck_append_args, int32_t, int64_t, float, void*)>(nullptr));
 FAKE_KERNEL append_whole(void** parameters, uint32_t block, uint32_t, uint32_t thread) {
   const auto& a = *static_cast<const twincheck_append_args*>(parameters[0]);
   const bool right = *static_cast<int32_t*>(parameters[1]) == -7 && *static_cast<int64_t*>(parameters[2]) == 1LL << 40 &&
