@@ -91,7 +91,8 @@ TWINCHECK_EXPORT const char* twincheck_last_error(void);
 TWINCHECK_EXPORT int32_t twincheck_set(const char* key, int64_t value);
 
 /* Optional. Reads a knob or counter; -1 if unknown. The CPU platform knows live_bytes, launches, calls. A candidate that
- * answers 1 for exact_status is held to the very status of the refusal table; the project's own all do. */
+ * answers 1 for exact_status is held to the very status of the refusal table; the project's own all do. One that answers 1
+ * for takes_turns has calls that do not run side by side in one process: it is judged in several. */
 TWINCHECK_EXPORT int64_t twincheck_get(const char* key);
 
 #ifdef __cplusplus

@@ -15,6 +15,7 @@ struct Candidate {
   std::string path;  // the library, or "(linked)"
   MemoryKind memory = MemoryKind::kHost;
   bool exact_status = false;  // held to the table's very status, and tried with short structs
+  bool takes_turns = false;   // its calls in one process do not run side by side, whatever the threads
 
   decltype(&twincheck_append) append = nullptr;
   decltype(&twincheck_last_error) last_error = nullptr;  // may be null
@@ -28,9 +29,9 @@ struct LoadError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Loads a library and asks it for its name, memory kind and exact_status. Runs the library's code: call it in the process
-// that will run the candidate. A Python file (*.py) or
-// a compiled kernel (*.cubin, *.hsaco) is loaded through its adapter (harness/candidate/adapter.h).
+// Loads a library and asks it for its name, memory kind, exact_status and takes_turns. Runs the library's code: call it in the
+// process that will run the candidate. A Python file (*.py) or a compiled kernel (*.cubin, *.hsaco) is loaded through its
+// adapter (harness/candidate/adapter.h).
 Candidate load_candidate(const std::string& path);
 
 // The file for a candidate given on the command line: a path, or a name like "libtwincheck_cpu.so" looked for beside the

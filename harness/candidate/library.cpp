@@ -133,6 +133,7 @@ Candidate load_candidate(const std::string& path_or_name) {
     throw LoadError(fmt::format("{}: twincheck_memory_kind() is {}, expected 0 (host), 1 (hip) or 2 (cuda)", path, memory));
   candidate.memory = static_cast<MemoryKind>(memory);
   candidate.exact_status = candidate.get != nullptr && candidate.get("exact_status") == 1;
+  candidate.takes_turns = candidate.get != nullptr && candidate.get("takes_turns") == 1;
   return candidate;
 }
 

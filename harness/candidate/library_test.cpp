@@ -32,6 +32,7 @@ TEST(LoadCandidate, AsksTheLibraryForItsName) {
 TEST(LoadCandidate, KnowsWhoIsHeldToTheTablesStatus) {
   unsetenv("TAMPER");
   EXPECT_TRUE(probe_candidate(library("candidate_tampering")).exact_status);
+  EXPECT_FALSE(probe_candidate(library("candidate_tampering")).takes_turns);
   setenv("TAMPER_EXACT", "0", 1);
   EXPECT_FALSE(probe_candidate(library("candidate_tampering")).exact_status);
   unsetenv("TAMPER_EXACT");

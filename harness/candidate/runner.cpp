@@ -117,7 +117,7 @@ class Work {
     std::vector<Item> items;
     const std::size_t most = plan_.one_by_one ? 1 : std::max<std::size_t>(options_.batch, 1);
     std::size_t batch = std::min(most, kFirstBatch);
-    while (common_.stop == 0 && take_piece()) {
+    while (common_.stop == 0 && take_piece(batch)) {
       const uint64_t first = slot_.next;
       uint64_t count = std::min<uint64_t>(slot_.end - first, batch);
       if (first < slot_.careful_until) count = std::min<uint64_t>(slot_.careful_batch, slot_.careful_until - first);
@@ -158,13 +158,14 @@ class Work {
     ++slot_.pieces;
   }
 
-  bool take_piece() {
+  // Of `batch` items where nothing else says: more would keep other workers waiting.
+  bool take_piece(std::size_t batch) {
     if (slot_.next < slot_.end) return true;
     uint64_t first = common_.next, end = 0;
     do {
       if (first >= plan_.size) return false;
       end = plan_.piece_end ? plan_.piece_end(first) : (first / kPiece + 1) * kPiece;
-      if (!plan_.piece_end && !plan_.one_by_one && options_.batch > kPiece) end = first + options_.batch;
+      if (!plan_.piece_end && batch > kPiece) end = first + batch;
       end = std::min(std::max(end, first + 1), plan_.size);
     } while (!common_.next.compare_exchange_weak(first, end));
     slot_.next = first;

@@ -228,8 +228,8 @@ CandidateInfo probe_candidate(const std::string& path_or_name, const Limits& lim
   Worker worker(
       [path]() -> Answer {
         const Candidate candidate = load_candidate(path);
-        std::string words =
-            fmt::format("{}{}{}", static_cast<int>(candidate.memory), candidate.exact_status ? 1 : 0, candidate.name);
+        std::string words = fmt::format("{}{}{}{}", static_cast<int>(candidate.memory), candidate.exact_status ? 1 : 0,
+                                        candidate.takes_turns ? 1 : 0, candidate.name);
         return [words](std::string_view) { return words; };
       },
       limits);
@@ -241,13 +241,14 @@ CandidateInfo probe_candidate(const std::string& path_or_name, const Limits& lim
     const std::string what = e.what();
     throw LoadError(what.find(path) == std::string::npos ? fmt::format("{} {}", path, what) : what);
   }
-  if (outcome.end != Worker::End::kAnswered || outcome.answer.size() < 3)
+  if (outcome.end != Worker::End::kAnswered || outcome.answer.size() < 4)
     throw LoadError(fmt::format("{} ended its process while it was loaded: {}", path, outcome.reason));
   CandidateInfo info;
   info.path = path;
   info.memory = static_cast<MemoryKind>(outcome.answer[0] - '0');
   info.exact_status = outcome.answer[1] == '1';
-  info.name = printable(outcome.answer.substr(2));
+  info.takes_turns = outcome.answer[2] == '1';
+  info.name = printable(outcome.answer.substr(3));
   std::replace(info.name.begin(), info.name.end(), '\n', '?');
   return info;
 }

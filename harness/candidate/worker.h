@@ -99,7 +99,7 @@ Report hung(double seconds, double seconds_alone);
 struct CandidateInfo {
   std::string name, path;
   MemoryKind memory = MemoryKind::kHost;
-  bool exact_status = false;
+  bool exact_status = false, takes_turns = false;
 };
 CandidateInfo probe_candidate(const std::string& path_or_name, const Limits& limits = {});
 

@@ -29,7 +29,8 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 constexpr std::size_t kLongestReplayLine = 20000;  // bytes of a case's text: a shell's argument ends at 128 KiB
 constexpr uint64_t kGateSeed = 0x7c1;
-constexpr std::size_t kDeviceBatch = std::size_t{1} << 16;  // cases on their way at most
+constexpr std::size_t kDeviceBatch = std::size_t{1} << 16;  // cases on their way at most, in one process
+constexpr std::size_t kDeviceBatchOfMany = 512;             // in each of several
 
 std::string hex_hash(std::string_view text) {
   const uint64_t h = hash_of(text);
@@ -147,41 +148,50 @@ std::vector<Participant> choose_candidates(const Options& options, Console& cons
 
 Limits limits_of(const Options& options) { return {.timeout = options.timeout, .memory = options.memory_limit}; }
 
+namespace {
+
+// Threads of a process that has a device. Two, where the calls take turns: one calls while the other paints and inspects.
+int threads_of(const Participant& participant, const Options& options) {
+  return participant.info.takes_turns ? std::min(options.jobs, 2) : options.jobs;
+}
+
+}  // namespace
+
 MakeJudge judge_of(const Participant& participant, const Options& options) {
   const std::string path = participant.info.path;
   // The bench's share: the rest is the candidate's, and the reference's.
   const uint64_t bench_bytes = options.memory_limit / 2;
   const DeviceLayout layout = options.in_process ? DeviceLayout::kExact : DeviceLayout::kGuarded;
-  return
-      [path, bench_bytes, device = options.device, threads = options.jobs, layout, twin = options.same_bits_as]() -> Judge {
-        struct State {
-          Candidate candidate;
-          Bench bench;
-          std::optional<Candidate> twin;
-        };
-        Candidate candidate = load_candidate(path);
-        Bench bench(candidate.memory, bench_bytes, device, threads, layout);
-        auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench), std::nullopt});
-        if (!twin.empty()) state->twin = load_candidate(find_library(twin));
-        if (state->twin && state->twin->memory != MemoryKind::kHost)
-          throw LoadError(fmt::format("--same-bits-as: {} is in {} memory, expected host memory", state->twin->name,
-                                      name(state->twin->memory)));
-        return [state, bench_bytes](std::span<const Item> items) {
-          std::vector<Report> reports(items.size());
-          const double begin = now();
-          state->bench.for_each(items.size(), [&](std::size_t i, Bench& own) {
-            const Law* law = find_law(items[i].law);
-            Report& report = reports[i];
-            report =
-                law == nullptr ? check(items[i].c, state->candidate, own) : run_law(*law, items[i].c, state->candidate, own);
-            if (state->twin && report.verdict == Verdict::kPassed)
-              report = check_same_bits(items[i].c, state->candidate, own, *state->twin, bench_bytes);
-          });
-          // Of cases that ran side by side there is no other time than their share.
-          for (Report& report : reports) report.seconds = (now() - begin) / static_cast<double>(items.size());
-          return reports;
-        };
-      };
+  return [path, bench_bytes, device = options.device, threads = threads_of(participant, options), layout,
+          twin = options.same_bits_as]() -> Judge {
+    struct State {
+      Candidate candidate;
+      Bench bench;
+      std::optional<Candidate> twin;
+    };
+    Candidate candidate = load_candidate(path);
+    Bench bench(candidate.memory, bench_bytes, device, threads, layout);
+    auto state = std::make_shared<State>(State{std::move(candidate), std::move(bench), std::nullopt});
+    if (!twin.empty()) state->twin = load_candidate(find_library(twin));
+    if (state->twin && state->twin->memory != MemoryKind::kHost)
+      throw LoadError(fmt::format("--same-bits-as: {} is in {} memory, expected host memory", state->twin->name,
+                                  name(state->twin->memory)));
+    return [state, bench_bytes](std::span<const Item> items) {
+      std::vector<Report> reports(items.size());
+      const double begin = now();
+      state->bench.for_each(items.size(), [&](std::size_t i, Bench& own) {
+        const Law* law = find_law(items[i].law);
+        Report& report = reports[i];
+        report =
+            law == nullptr ? check(items[i].c, state->candidate, own) : run_law(*law, items[i].c, state->candidate, own);
+        if (state->twin && report.verdict == Verdict::kPassed)
+          report = check_same_bits(items[i].c, state->candidate, own, *state->twin, bench_bytes);
+      });
+      // Of cases that ran side by side there is no other time than their share.
+      for (Report& report : reports) report.seconds = (now() - begin) / static_cast<double>(items.size());
+      return reports;
+    };
+  };
 }
 
 namespace {
@@ -297,10 +307,12 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
   run_options.max_failures = options_.max_failures - static_cast<int>(result.failures.size());
   if (run_options.max_failures < 1 || result.stopped) return false;
   if (participant.info.memory != MemoryKind::kHost) {
-    // One process has the device, on as many threads: contexts of several processes take turns.
-    run_options.jobs = 1;
-    run_options.threads = options_.jobs;
-    run_options.batch = kDeviceBatch;
+    // One process has the device, on as many threads: contexts of several processes take turns. They are the lesser evil
+    // where the candidate's calls take turns in a process.
+    const bool many = participant.info.takes_turns;
+    run_options.jobs = many ? options_.jobs : 1;
+    run_options.threads = threads_of(participant, options_);
+    run_options.batch = many ? kDeviceBatchOfMany : kDeviceBatch;
   }
   // Behind a tally's counters two for each known failure: cases that it is about, and those that failed as it says.
   const std::size_t own_counters = counter_count(with_classes);

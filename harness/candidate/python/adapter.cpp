@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <mutex>
@@ -318,6 +319,8 @@ int32_t twincheck_memory_kind(void) {
   return static_cast<int32_t>(python::file != nullptr ? python::file->memory : twincheck::MemoryKind::kHost);
 }
 const char* twincheck_last_error(void) { return python::last_error.c_str(); }
+// One interpreter has one lock.
+int64_t twincheck_get(const char* key) { return std::strcmp(key, "takes_turns") == 0 ? 1 : -1; }
 int32_t twincheck_append(const twincheck_append_args* args) {
   if (python::file == nullptr) return python::answer(TWINCHECK_RUNTIME_ERROR, "no Python file is open");
   return python::append(*args);

@@ -84,6 +84,19 @@ TEST_F(PythonOnAGpu, WhatTheRuntimeRefusesIsNoRefusalOfTheFunctions) {
   expect("  raise RuntimeError('no such base_id')\n", kInvalid, "refused 1", 2);
 }
 
+TEST_F(PythonOnAGpu, SeveralProcessesJudgeIt) {
+  const Ran r = judge(kRight +
+                          "  return ids, weights\n"
+                          "def supports(case): return False\n"
+                          "import os\n"
+                          "open(f'process-{os.getpid()}', 'w').close()\n",
+                      "verify --candidate kernel.py --cases 4000 --seed 0x5eed --jobs 3 --no-corpus --save ''");
+  const auto files = fs::directory_iterator(folder_);
+  const auto ours = std::count_if(
+      begin(files), end(files), [](const fs::directory_entry& f) { return has(f.path().filename().string(), "process-"); });
+  EXPECT_GE(ours, 1 + 3) << r.out << r.err;  // one is asked for the candidate's name
+}
+
 TEST_F(PythonOnAGpu, WhatIsWrongWithAResultIsNamed) {
   expect("  ids.device = torch.Device('cpu', 0)\n  return ids, weights\n", kValid,
          "returned ids that is on device cpu:0, expected cuda:0", 1);
