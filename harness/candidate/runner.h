@@ -75,7 +75,7 @@ struct RunResult {
 // Throws LoadError where the candidate cannot be loaded.
 RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options);
 
-// Failures are equal where this is.
+// Failures are equal where this is: failure_kind.
 std::string failure_key(const Item& item, const Report& report);
 
 }  // namespace twincheck

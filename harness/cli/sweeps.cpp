@@ -9,6 +9,7 @@
 #include "harness/cli/record.h"
 #include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/conclude.h"
 
 namespace twincheck {
 namespace {
@@ -55,8 +56,8 @@ void tell_smaller(const Failure& failure, const Participant& participant, const 
 
 SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console) {
   SweepOutcome outcome;
-  const auto piece = [&](uint64_t i) { return sweep.piece(i * options.shards + options.shard); };
-  outcome.pieces = sweep.pieces() / options.shards + (options.shard < sweep.pieces() % options.shards ? 1 : 0);
+  const auto piece = [&](uint64_t i) { return sweep.piece(options.shard.unit(i)); };
+  outcome.pieces = options.shard.size(sweep.pieces());
   if (outcome.pieces == 0) return outcome;
   Plan plan;
   plan.size = outcome.pieces;
@@ -80,7 +81,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
       std::vector<Report> reports;
       for (const Item& item : items) {
         const Sweep::Piece p{item.c.seed / kSweepChunk, item.c.of(Operand::kShared).offset != 0};
-        SweepResult& result = results[(sweep.index_of(p) - options.shard) / options.shards];
+        SweepResult& result = results[options.shard.place(sweep.index_of(p))];
         result = {};
         reports.push_back(state->sweep.run(sweep, p, state->candidate, state->bench, result));
       }
@@ -122,6 +123,8 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   console.end_progress();
   for (std::size_t i = 0; i < run_result.failures.size() && interrupt_signal == 0; ++i)
     tell_smaller(run_result.failures[i], participant, options, console, options.record->failures[first_recorded + i]);
+  for (std::size_t i = 0; i < run_result.failures.size(); ++i)
+    options.record->failures[first_recorded + i].count = run_result.failures[i].equal;
 
   for (uint64_t i = 0; i < outcome.pieces; ++i) outcome.result.add(results[i]);
   outcome.seconds = run_result.seconds;
@@ -162,37 +165,27 @@ int sweep(const Options& options) {
     if (participant.info.memory != MemoryKind::kHost)
       throw UsageError(fmt::format("sweep: {} is in {} memory, and sweeps run on host memory", participant.info.name,
                                    name(participant.info.memory)));
-    uint64_t values = 0, pieces = 0;
+    uint64_t pieces = 0;
     CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
-    const auto is = [&recorded](const char* verdict, const std::string& sentence) {
-      recorded.verdict = verdict;
-      recorded.sentence = sentence;
-    };
     for (const Sweep* s : chosen) {
       console.always(fmt::format("twincheck sweep: {}, {} values: {}   {}", s->name, s->values(), participant.info.name,
                                  participant.info.path));
       const SweepOutcome outcome = run_sweep(*s, participant, options, console);
       bad |= outcome.failed;
-      values += outcome.result.values;
       pieces += outcome.pieces;
       if (outcome.interrupted) {
-        is(bad ? "failed" : "interrupted",
-           fmt::format("{}: {} values compared, then interrupted", participant.info.name, values));
+        conclude(recorded, *options.record, /*may_be_empty=*/false);
         console.always("interrupted");
         return bad ? kBad : kInterrupted;
       }
     }
     if (pieces == 0) {
-      console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
-    } else if (values == 0 && !bad) {
-      idle = true;
-      is("nothing_compared", fmt::format("{}: no value was compared", participant.info.name));
-      console.always(fmt::format("{}: {}", console.style().bad("NOTHING COMPARED"), recorded.sentence));
-    } else {
-      is(bad ? "failed" : "passed", fmt::format("{}, {} values compared", participant.info.name, values));
-      console.always(
-          fmt::format("{}: {}", bad ? console.style().bad("FAILED") : console.style().good("PASSED"), recorded.sentence));
+      console.always(empty_shard(options));
+      continue;
     }
+    conclude(recorded, *options.record, /*may_be_empty=*/false);
+    idle |= recorded.verdict == "nothing_compared";
+    console.conclusion(recorded);
   }
   return bad ? kBad : idle ? kUnusable : kGood;
 }
