@@ -714,19 +714,7 @@ class Run {
 
 }  // namespace
 
-std::string failure_key(const Item& item, const Report& report) {
-  std::string key = fmt::format("{}/{}/{}", item.law, report.law, name(report.verdict));
-  // The signal or reason, without its particulars.
-  if (report.verdict == Verdict::kCrashed) {
-    key += "/" + report.detail.substr(0, report.detail.find_first_of(":,0123456789"));
-    constexpr std::string_view kSanitizer = "Sanitizer: ";
-    if (const std::size_t at = report.detail.find(kSanitizer); at != std::string::npos) {
-      const std::size_t kind = at + kSanitizer.size();
-      key += "/" + report.detail.substr(kind, report.detail.find(' ', kind) - kind);
-    }
-  }
-  return key;
-}
+std::string failure_key(const Item& item, const Report& report) { return failure_kind(item.law, report); }
 
 RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options) {
   return Run(plan, make_judge, options).go();

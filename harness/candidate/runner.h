@@ -81,7 +81,7 @@ RunResult run(const Plan& plan, const MakeJudge& make_judge, const RunOptions& o
 // that are equal only the first is told. Counts go to the counters, and of the options' times only `seconds` is kept.
 RunResult run_in_process(const Plan& plan, const MakeJudge& make_judge, const RunOptions& options);
 
-// Failures are equal where this is.
+// Failures are equal where this is: failure_kind.
 std::string failure_key(const Item& item, const Report& report);
 
 }  // namespace twincheck

@@ -53,15 +53,17 @@ bool points_only_at_own_buffers(const Case& c) {
 
 }  // namespace
 
-CaseList cases_from_arguments(const std::vector<std::string>& arguments, const std::string& law) {
+CaseList cases_from_arguments(const std::vector<std::string>& arguments, const std::string& law, Shard shard) {
   CaseList list;
   if (std::find(arguments.begin(), arguments.end(), "append") != arguments.end()) {
     std::string text;
     for (const std::string& word : arguments) text += (text.empty() ? "" : " ") + word;
-    append_text(list, text, law);
+    if (shard.owns(0)) append_text(list, text, law);
     return list;
   }
-  for (const std::string& argument : arguments) {
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (!shard.owns(i)) continue;
+    const std::string& argument = arguments[i];
     std::error_code ignored;
     if (fs::exists(argument, ignored)) {
       append_file(list, argument, argument, law);
@@ -72,11 +74,12 @@ CaseList cases_from_arguments(const std::vector<std::string>& arguments, const s
                                    printable(argument.substr(0, 200))));
     }
   }
-  if (list.empty()) throw UsageError("no case in the files given: expected lines that begin with \"append \"");
+  if (list.empty() && list.files > 0)
+    throw UsageError("no case in the files given: expected lines that begin with \"append \"");
   return list;
 }
 
-CaseList cases_under(const std::string& folder, bool nightly, uint64_t shard, uint64_t shards) {
+CaseList cases_under(const std::string& folder, bool nightly, Shard shard) {
   CaseList list;
   std::error_code error;
   if (folder.empty() || !fs::exists(folder, error)) return list;
@@ -85,13 +88,13 @@ CaseList cases_under(const std::string& folder, bool nightly, uint64_t shard, ui
     if (it->is_regular_file(error) && it->path().extension() == ".case") paths.push_back(it->path());
   if (error) throw FileError(fmt::format("{}: cannot be read: {}", folder, error.message()));
   std::sort(paths.begin(), paths.end());
-  uint64_t index = 0;
   for (const fs::path& path : paths) {
     if (!nightly && path.stem().extension() == ".nightly") continue;
-    if (index++ % shards != shard) continue;
     const fs::path base = fs::path(folder).lexically_normal();
+    const fs::path relative = path.lexically_relative(base);
+    if (!shard.owns(hash_of(relative.string()))) continue;
     const fs::path name = base.has_filename() ? base.filename() : base.parent_path().filename();
-    append_file(list, path.string(), (name / path.lexically_relative(base)).lexically_normal().string(), "");
+    append_file(list, path.string(), (name / relative).lexically_normal().string(), "");
   }
   return list;
 }
@@ -124,14 +127,12 @@ Plan plan_of(const CaseList& list) {
 
 uint64_t Generated::size() const {
   if (!cases) return UINT64_MAX;
-  // Shards take whole groups in turn.
+  // Shards take whole groups in turn; the last one may be short.
   const uint64_t groups = *cases / kGroup, rest = *cases % kGroup;
-  uint64_t mine = groups / shards * kGroup + (shard < groups % shards ? kGroup : 0);
-  if (shard == groups % shards) mine += rest;
-  return mine;
+  return shard.size(groups) * kGroup + (shard.owns(groups) ? rest : 0);
 }
 
-uint64_t Generated::global_index(uint64_t i) const { return (i / kGroup * shards + shard) * kGroup + i % kGroup; }
+uint64_t Generated::global_index(uint64_t i) const { return shard.unit(i / kGroup) * kGroup + i % kGroup; }
 
 Item Generated::item(uint64_t i) const {
   const uint64_t g = global_index(i), k = g % kGroup;

@@ -22,13 +22,14 @@ struct CaseList {
   bool empty() const { return items.empty(); }
 };
 
-// A CASE in one argument or in words, or files: what replay and shrink are given. `law`, where not empty, is the law of all
-// of them; else each file says. Throws UsageError, FileError.
-CaseList cases_from_arguments(const std::vector<std::string>& arguments, const std::string& law);
+// A CASE in one argument or in words, or files: what replay and shrink are given, as far as they are the shard's. `law`,
+// where not empty, is the law of all of them; else each file says. Throws UsageError, FileError.
+CaseList cases_from_arguments(const std::vector<std::string>& arguments, const std::string& law, Shard shard);
 
 // Every *.case file under a folder, by name; those of *.nightly.case only where `nightly`. A folder that is not there is
-// empty. `shards`: the files of one shard. Throws FileError.
-CaseList cases_under(const std::string& folder, bool nightly, uint64_t shard, uint64_t shards);
+// empty. Which files are the shard's depends on their names alone, so that files may come while others read. Throws
+// FileError.
+CaseList cases_under(const std::string& folder, bool nightly, Shard shard);
 
 // The folder of the project's corpus: --corpus, or the installed one, or the source's; empty where there is none.
 std::string corpus_folder(const Options& options);
@@ -41,7 +42,7 @@ Plan plan_of(const CaseList& list);
 // with fewer tokens, one with the first contents again, so that results kept from call to call show.
 struct Generated {
   uint64_t seed = 0;
-  uint64_t shard = 0, shards = 1;
+  Shard shard{};
   std::vector<const Law*> laws;   // not empty
   bool short_structs = false;     // the candidate is the project's own kind: exact_status
   std::optional<uint64_t> cases;  // of all shards together; without it there is no end

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -47,10 +48,9 @@ bool corpus(Gate& gate, const char* name, std::size_t participant) {
 bool small_domain(Gate& gate, const char* name, std::size_t participant) {
   const Options& options = gate.options;
   if (options.tier == "smoke") return true;
-  const uint64_t size = small_domain_size();
   Plan plan;
-  plan.size = size / options.shards + (options.shard < size % options.shards ? 1 : 0);
-  const auto index = [&options](uint64_t i) { return i * options.shards + options.shard; };
+  plan.size = options.shard.size(small_domain_size());
+  const auto index = [&options](uint64_t i) { return options.shard.unit(i); };
   plan.item = [index](uint64_t i) { return Item{.law = "equals_reference", .c = small_domain_case(index(i))}; };
   plan.origin = [index](uint64_t i) { return fmt::format("small domain case {}", index(i)); };
   return plan.size == 0 || gate.session.stage(name, participant, plan, 0, false);
@@ -60,7 +60,6 @@ bool generated_laws(Gate& gate, const char* name, std::size_t participant) {
   const Options& options = gate.options;
   const Generated generated{.seed = gate.session.seed(),
                             .shard = options.shard,
-                            .shards = options.shards,
                             .laws = chosen_laws(options),
                             .short_structs = gate.session.participants()[participant].info.exact_status,
                             .cases = options.cases};
@@ -120,8 +119,10 @@ constexpr std::array kStages{
 void check_classes(Session& session, const Options& options) {
   constexpr int kCases = 10000;
   std::size_t short_of = 0;
+  uint64_t index = 0;
   for (const Law* law : chosen_laws(options)) {
     if (interrupt_signal != 0) return;
+    if (!options.shard.owns(index++)) continue;
     for (const Shortfall& s : missing_classes(*law, session.seed(), kCases)) {
       ++short_of;
       session.complain("generators", fmt::format("generators   law={}   {}", law->name, s.message),
@@ -136,12 +137,16 @@ void check_classes(Session& session, const Options& options) {
 CaseList check_recorded_outputs(Session& session, const Options& options) {
   CaseList inputs;
   std::error_code ignored;
+  std::set<std::string> paths;
   for (const auto& entry : std::filesystem::directory_iterator(corpus_folder(options) + "/golden", ignored)) {
     if (entry.path().extension() != ".jsonl") continue;
     // From the current folder where it lies there: reports that code hosting shows want it so.
     const std::filesystem::path here = std::filesystem::proximate(entry.path(), ignored);
-    const std::string path = (here.empty() || *here.begin() == ".." ? entry.path() : here).string();
-    GoldenOutcome outcome = check_golden(path, options, session.console());
+    paths.insert((here.empty() || *here.begin() == ".." ? entry.path() : here).string());
+  }
+  uint64_t record = 0;
+  for (const std::string& path : paths) {
+    GoldenOutcome outcome = check_golden(path, options, session.console(), record);
     if (outcome.wrong + outcome.skipped > 0)
       session.fail(fmt::format("reference   {}: {} records wrong, {} skipped", path, outcome.wrong, outcome.skipped));
     session.console().line(fmt::format("reference: {}: {} records, {} ids and {} weights compared", path, outcome.records,
@@ -158,7 +163,7 @@ CaseList check_recorded_outputs(Session& session, const Options& options) {
 // Do the laws still kill kernels that are wrong on purpose? Asked where the kernel that the mutants stem from is judged.
 void check_mutants(Session& session, const Options& options) {
   const auto is_origin = [](const Participant& p) { return p.own && p.platform == "cpu"; };
-  const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
+  const bool whole = options.tier != "smoke" && options.law.empty() && options.candidates.empty();
   const auto& participants = session.participants();
   if (!whole || session.interrupted() || std::none_of(participants.begin(), participants.end(), is_origin)) return;
   try {
@@ -219,7 +224,7 @@ std::filesystem::path explorer(const std::filesystem::path& bin, const char* nam
 // the seeds. Asked where check_mutants() is.
 void check_fuzzers(Session& session, const Options& options) {
   namespace fs = std::filesystem;
-  const bool whole = options.tier != "smoke" && options.law.empty() && options.shard == 0 && options.candidates.empty();
+  const bool whole = options.tier != "smoke" && options.law.empty() && options.candidates.empty();
   if (!whole || session.interrupted()) return;
   std::error_code ignored;
   const fs::path bin = fs::read_symlink("/proc/self/exe", ignored).parent_path();
@@ -229,8 +234,10 @@ void check_fuzzers(Session& session, const Options& options) {
   // What breaks a promise is saved with the other failures, and replayed before anything else the next time.
   const std::string folder = options.save.empty() ? scratch.string() : options.save;
   const std::string prefix = shell_word(fmt::format("-artifact_prefix={}/", folder));
+  uint64_t index = 0;
   for (const char* name : {"fuzz_wrapper", "fuzz_append", "fuzz_sequence", "fuzz_case"}) {
     if (interrupt_signal != 0) break;
+    if (!options.shard.owns(index++)) continue;
     const std::string seeds = shell_word(corpus_folder(options) + "/seeds/" + name);
     const std::string saved = corpus_folder(options) + "/regressions/" + name;
     if (!fs::exists(bin / name, ignored)) {
@@ -268,8 +275,8 @@ int gate(const Options& options) {
   (void)chosen_laws(options);
   CaseList saved, cases;
   if (!options.no_corpus) {
-    saved = cases_under(options.save, /*nightly=*/true, options.shard, options.shards);
-    cases = cases_under(corpus_folder(options), options.tier == "nightly", options.shard, options.shards);
+    saved = cases_under(options.save, /*nightly=*/true, options.shard);
+    cases = cases_under(corpus_folder(options), options.tier == "nightly", options.shard);
   }
   Session session("gate", options);
   Gate gate{options, session, std::move(saved), std::move(cases), options.seconds.value_or(default_seconds(options.tier))};
@@ -278,7 +285,7 @@ int gate(const Options& options) {
                                        options.tier == "smoke" ? "" : fmt::format("{} small cases, ", small_domain_size()),
                                        gate.seconds));
   check_classes(session, options);
-  if (!options.no_corpus && options.shard == 0) gate.recorded = check_recorded_outputs(session, options);
+  if (!options.no_corpus) gate.recorded = check_recorded_outputs(session, options);
   for (std::size_t i = 0; i < session.participants().size() && !session.interrupted(); ++i)
     for (const Stage& stage : kStages)
       if (!stage.run(gate, stage.name, i)) break;

@@ -12,30 +12,31 @@
 
 namespace twincheck {
 
-GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console) {
+GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console, uint64_t& number) {
   std::ifstream file(path);
   if (!file) throw UsageError(fmt::format("{}: cannot be read, expected a file of JSON objects, one a line", path));
   GoldenOutcome outcome;
   Bench bench;
-  std::size_t number = 0;
+  std::size_t at = 0;  // the line
   for (std::string line; interrupt_signal == 0 && std::getline(file, line);) {
-    ++number;
+    ++at;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (!options.shard.owns(number++)) continue;
     Recorded record;
     try {
       record = parse_record(line);
     } catch (const RecordError& e) {
-      throw UsageError(fmt::format("{}:{}: {}", path, number, e.what()));
+      throw UsageError(fmt::format("{}:{}: {}", path, at, e.what()));
     }
     const Report report = check_recorded(record, bench);
     ++outcome.records;
     outcome.inputs.items.push_back({.law = "equals_reference", .c = record.input});
-    outcome.inputs.origins.push_back(fmt::format("{}:{}", path, number));
+    outcome.inputs.origins.push_back(fmt::format("{}:{}", path, at));
     outcome.ids += static_cast<uint64_t>(report.ids_compared);
     outcome.weights += static_cast<uint64_t>(report.weights_compared);
     if (report.verdict == Verdict::kTooLarge) {
       ++outcome.skipped;
-      console.always(fmt::format("{}:{}: skipped: {}", path, number, report.detail));
+      console.always(fmt::format("{}:{}: skipped: {}", path, at, report.detail));
     }
     if (!is_bad(report.verdict)) continue;
     if (static_cast<int>(++outcome.wrong) > options.max_failures) continue;
@@ -57,12 +58,13 @@ GoldenOutcome check_golden(const std::string& path, const Options& options, Cons
 int golden(const Options& options) {
   Console console(options);
   bool bad = false;
-  uint64_t compared = 0;
+  uint64_t compared = 0, records = 0, number = 0;
   CaseList inputs;
   for (const std::string& path : options.arguments) {
     if (interrupt_signal != 0) break;
     console.always(fmt::format("twincheck golden: {} against the reference", path));
-    GoldenOutcome outcome = check_golden(path, options, console);
+    GoldenOutcome outcome = check_golden(path, options, console, number);
+    records += outcome.records;
     bad |= outcome.wrong > 0 || outcome.skipped > 0;
     compared += outcome.ids + outcome.weights;
     const std::string verdict = outcome.wrong + outcome.skipped > 0 ? console.style().bad("FAILED")
@@ -80,8 +82,11 @@ int golden(const Options& options) {
     console.always("interrupted");
     return bad ? kBad : kInterrupted;
   }
-  const int status = bad ? kBad : compared == 0 ? kUnusable : kGood;
-  if (compared == 0)
+  const bool empty = records == 0 && options.shard.count > 1;
+  const int status = bad ? kBad : compared == 0 && !empty ? kUnusable : kGood;
+  if (empty) {
+    console.always(empty_shard(options));
+  } else if (compared == 0)
     console.always(fmt::format("{}: no output element was compared", console.style().bad("NOTHING COMPARED")));
   if (options.candidates.empty() && options.platform.empty()) return status;
   Session session("golden", options);

@@ -14,8 +14,9 @@ struct GoldenOutcome {
   CaseList inputs;  // of every record
 };
 
-// Checks the reference against a file of records; tells of at most --max-failures, and records them. Ends early where the
-// run is interrupted. UsageError with line, field and what was expected where a line is malformed.
-GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console);
+// Checks the reference against the shard's records of a file; tells of at most --max-failures, and records them. `number`:
+// of the records before, of all files. Ends early where the run is interrupted. UsageError with line, field and what was
+// expected where a line is malformed.
+GoldenOutcome check_golden(const std::string& path, const Options& options, Console& console, uint64_t& number);
 
 }  // namespace twincheck

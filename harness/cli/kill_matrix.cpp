@@ -38,8 +38,11 @@ std::string mutants_folder(const Options& options) {
 
 KillMatrix try_mutants(const Options& options, Console& console, const std::function<void(std::string_view)>& fail) {
   const std::string folder = mutants_folder(options);
-  const std::vector<Mutant> mutants = mutants_in(folder, /*libraries=*/true);
-  if (mutants.empty()) throw UsageError(fmt::format("{}: no libmutant_*.so: build the target `mutants`", folder));
+  const std::vector<Mutant> all = mutants_in(folder, /*libraries=*/true);
+  if (all.empty()) throw UsageError(fmt::format("{}: no libmutant_*.so: build the target `mutants`", folder));
+  std::vector<Mutant> mutants;
+  for (uint64_t i = 0; i < options.shard.size(all.size()); ++i) mutants.push_back(all[options.shard.unit(i)]);
+  if (mutants.empty()) return {};
 
   MatrixOptions matrix_options;
   if (options.seed) matrix_options.seed = *options.seed;
@@ -77,6 +80,10 @@ int mutants(const Options& options) {
   const KillMatrix matrix = try_mutants(options, console, [&](std::string_view words) {
     console.always(fmt::format("{} {}", console.style().bad("FAIL"), words));
   });
+  if (matrix.mutants.empty() && !matrix.interrupted) {
+    console.always(empty_shard(options));
+    return kGood;
+  }
   if (matrix.good()) {
     console.always(fmt::format("{}: the judge kills every mutant", console.style().good("PASSED")));
     return kGood;

@@ -13,8 +13,8 @@ namespace twincheck {
 // --mutants, or ../lib/mutants from the executable. Throws UsageError where that is no folder.
 std::string mutants_folder(const Options& options);
 
-// Tries the mutants of that folder, prints the kill matrix, and tells `fail` of each survivor and each mutant that another
-// law kills than its header says. Throws UsageError where there is no mutant.
+// Tries the shard's mutants of that folder, prints the kill matrix, and tells `fail` of each survivor and each mutant that
+// another law kills than its header says. No matrix where the shard is empty. Throws UsageError where there is no mutant.
 KillMatrix try_mutants(const Options& options, Console& console, const std::function<void(std::string_view)>& fail);
 
 }  // namespace twincheck

@@ -20,6 +20,7 @@
 #include "harness/cli/options.h"
 #include "harness/cli/record.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/conclude.h"
 #include "harness/report/github.h"
 
 namespace twincheck {
@@ -72,10 +73,10 @@ void shard(Options& o, const std::string& text) {
   if (slash == std::string::npos)
     throw CLI::ValidationError(fmt::format("--shard: found '{}', expected {}", text, expected));
   const auto i = number<uint64_t>("--shard", std::string_view(text).substr(0, slash), expected);
-  o.shards = number<uint64_t>("--shard", std::string_view(text).substr(slash + 1), expected);
-  if (o.shards == 0 || i > o.shards || o.shards > 1000000)
+  const auto n = number<uint64_t>("--shard", std::string_view(text).substr(slash + 1), expected);
+  if (n == 0 || i > n || n > 1000000)
     throw CLI::ValidationError(fmt::format("--shard: found '{}', expected i/n with i from 0 or 1 up to n", text));
-  o.shard = i % o.shards;
+  o.shard = {.index = i % n, .count = n};
 }
 
 void add_common(CLI::App& app, Options& o) {
@@ -156,6 +157,24 @@ int device_of_ctest() {
   return error == std::errc{} && end == text.data() + text.size() && device >= 0 ? device : 0;
 }
 
+// The verb and the options that say what is compared, but for the candidates and the seed. Shards have it in common.
+std::string work_of(const Verb& verb, const Options& o) {
+  std::string words = fmt::format("{} --tier {}", verb.name, o.tier);
+  const auto add = [&](const char* option, const std::string& value) {
+    if (!value.empty()) words += fmt::format(" {} {}", option, shell_word(value));
+  };
+  if (o.cases) add("--cases", fmt::format("{}", *o.cases));
+  if (o.seconds) add("--seconds", fmt::format("{:g}", *o.seconds));
+  add("--platform", o.platform);
+  add("--law", o.law);
+  add("--corpus", o.corpus);
+  add("--mutants", o.mutants);
+  add("--known-failures", o.known_failures);
+  if (o.no_corpus) words += " --no-corpus";
+  for (const std::string& argument : o.arguments) words += " " + shell_word(argument);
+  return words;
+}
+
 // Runs the verb. What it cannot go on with is told and recorded, and it ends in 2.
 int run_verb(const Verb& verb, const Options& options) {
   const auto unusable = [&](const std::string& words) {
@@ -180,15 +199,12 @@ int run_verb(const Verb& verb, const Options& options) {
 
 // In one word, from how the run ended.
 std::string verdict_of(const RunReport& record) {
-  if (!record.error.empty()) return "error";
   if (record.exit_status == kBad) return "failed";
+  if (!record.error.empty()) return "error";
   if (record.interrupted) return "interrupted";
   if (record.exit_status == kUnusable) return "nothing_compared";
-  uint64_t compared = 0;
-  for (const CandidateRecord& c : record.candidates) compared += c.totals.elements();
-  for (const SweepRecord& s : record.sweeps) compared += s.values;
-  for (const GoldenRecord& g : record.golden) compared += g.ids + g.weights;
-  return compared > 0 || record.kills.run || record.bench.run ? "passed" : "nothing_compared";  // an empty shard, or `list`
+  return compared(record) > 0 || record.kills.run || record.bench.run ? "passed"
+                                                                      : "nothing_compared";  // an empty shard, or `list`
 }
 
 // In a step of GitHub Actions: annotations, and the job's summary.
@@ -274,12 +290,13 @@ int run(int argc, char** argv) {
   RunReport& record = *options.record;
   record.version = TWINCHECK_VERSION;
   record.verb = chosen->name;
+  record.work = work_of(*chosen, options);
   record.arguments.assign(argv, argv + argc);
   record.started = utc_now();
   std::array<char, 256> host{};
   if (gethostname(host.data(), host.size() - 1) == 0) record.host = host.data();
-  record.shard = options.shard;
-  record.shards = options.shards;
+  record.shard = options.shard.index;
+  record.shards = options.shard.count;
   record.tier = options.tier;
   record.jobs = options.jobs;
   record.laws = law_records();
@@ -289,8 +306,8 @@ int run(int argc, char** argv) {
 
   const auto start = std::chrono::steady_clock::now();
   record.exit_status = run_verb(*chosen, options);
-  record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  record.interrupted = interrupt_signal != 0;
+  record.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  record.interrupted |= interrupt_signal != 0;
   record.verdict = verdict_of(record);
   if (chosen->run != list) tell_github(record);
   if (options.report.empty()) return record.exit_status;

@@ -76,7 +76,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 class Columns {
  public:
   explicit Columns(const MatrixOptions& options)
-      : corpus_(cases_under(options.corpus, /*nightly=*/false, 0, 1).items), law_cases_(options.law_cases) {
+      : corpus_(cases_under(options.corpus, /*nightly=*/false, {}).items), law_cases_(options.law_cases) {
     const auto large =
         std::stable_partition(corpus_.begin(), corpus_.end(), [](const Item& item) { return item.c.tokens < kManyTokens; });
     first_large_ = static_cast<uint64_t>(large - corpus_.begin());

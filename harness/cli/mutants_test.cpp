@@ -19,12 +19,15 @@
 #include <vector>
 
 #include "harness/case/case.h"
+#include "harness/report/formats_test_support.h"
 #include "properties/law.h"
 
 namespace twincheck {
 namespace {
 
 namespace fs = std::filesystem;
+using test::Json;
+using test::without_times;
 
 struct Ran {
   int status;
@@ -233,6 +236,70 @@ TEST_F(MutantStage, WantsMutants) {
   ran = stage();
   EXPECT_EQ(ran.status, 2) << ran.out;
   EXPECT_TRUE(has(ran.out, "libmutant_903_none.patch")) << "a library without its header: " << ran.out;
+}
+
+Json report_in(const fs::path& folder) {
+  std::ifstream file(folder / "results.json");
+  return Json::parse(file);
+}
+
+TEST_F(MutantStage, ShardsTryEachMutantOnceAndMergeIntoTheWholeMatrix) {
+  for (const char* name : {"scale-applied-twice", "remap-inserts-one-slot", "null-input-accepted", "last-row-left-out"}) {
+    const fs::path library = library_of(name);
+    for (const fs::path& file : {library, fs::path(library).replace_extension(".patch")})
+      fs::copy_file(file, folder_ / file.filename());
+  }
+  const std::string some = "--no-corpus --report ";
+  const Ran whole = stage(some + (folder_ / "whole").string());
+  EXPECT_EQ(whole.status, 0) << whole.out;
+  std::string reports;
+  for (const std::string part : {"0", "1", "2", "3", "4"}) {  // the last one is empty
+    const Ran ran = stage(some + (folder_ / part).string() + " --shard " + part + "/5");
+    EXPECT_EQ(ran.status, 0) << ran.out;
+    EXPECT_EQ(has(ran.out, "is empty"), part == "4") << ran.out;
+    reports += fmt::format(" '{}'", (folder_ / part).string());
+  }
+  const Ran merged =
+      run(fmt::format("'{}' merge {} --report '{}'", TWINCHECK_PROGRAM, reports, (folder_ / "merged").string()));
+  EXPECT_EQ(merged.status, 0) << merged.out;
+  EXPECT_EQ(Json::diff(without_times(report_in(folder_ / "whole")), without_times(report_in(folder_ / "merged"))),
+            Json::array());
+}
+
+// Mutants and fuzzers are units of the gate's work too.
+TEST_F(MutantStage, ShardsOfTheGateDoTogetherWhatTheGateDoes) {
+  put(library_of("scale-applied-twice"), "libmutant_901_one", "equals_reference");
+  put(library_of("last-row-left-out"), "libmutant_902_other", "equals_reference");
+  const auto gate = [&](const std::string& name, const std::string& shard) {
+    return run(
+        fmt::format("'{}' gate --no-color --platform cpu --no-corpus --cases 500 --seed 1 --save '' --mutants '{}' "
+                    "--report '{}' {}",
+                    TWINCHECK_PROGRAM, folder_.string(), (folder_ / name).string(), shard));
+  };
+  const auto fuzzers = [](const std::string& out) {
+    std::multiset<std::string> names;
+    for (const char* name : {"fuzz_wrapper", "fuzz_append", "fuzz_sequence", "fuzz_case"})
+      for (std::size_t at = 0; (at = out.find(fmt::format("\n{}: ", name), at)) != std::string::npos; ++at)
+        names.insert(name);
+    return names;
+  };
+  const Ran whole = gate("whole", "");
+  EXPECT_EQ(whole.status, 0) << whole.out;
+  EXPECT_EQ(fuzzers(whole.out).size(), 4u);
+  std::multiset<std::string> fuzzed;
+  std::string reports;
+  for (const std::string part : {"0", "1", "2"}) {
+    const Ran ran = gate(part, "--shard " + part + "/3");
+    EXPECT_EQ(ran.status, 0) << ran.out;
+    fuzzed.merge(fuzzers(ran.out));
+    reports += fmt::format(" '{}'", (folder_ / part).string());
+  }
+  EXPECT_EQ(fuzzed, fuzzers(whole.out));
+  const Ran merged =
+      run(fmt::format("'{}' merge {} --report '{}'", TWINCHECK_PROGRAM, reports, (folder_ / "merged").string()));
+  EXPECT_EQ(merged.status, 0) << merged.out;
+  EXPECT_EQ(Json::diff(without_times(report_in(folder_ / "whole")), without_times(report_in(folder_ / "merged"))),
+            Json::array());
 }
 
 // ---- the matrix

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/cli/shard.h"
 #include "harness/report/run_report.h"
 
 namespace twincheck {
@@ -19,7 +20,7 @@ struct Options {
   std::optional<uint64_t> cases;        // generated cases a candidate
   std::optional<double> seconds;        // of generated cases a candidate
   std::optional<uint64_t> seed;
-  uint64_t shard = 0, shards = 1;             // shard i/n is taken modulo n, so that counting from 0 and from 1 both work
+  Shard shard;                                // i/n is taken modulo n, so that counting from 0 and from 1 both work
   double timeout = 10;                        // seconds a case
   std::string report;                         // folder, or empty
   std::string save = "twincheck-failures";    // folder, or empty: failures are not saved

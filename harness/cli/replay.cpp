@@ -10,6 +10,7 @@
 #include "harness/cli/verbs.h"
 #include "harness/cli/view.h"
 #include "harness/report/bytes.h"
+#include "harness/report/conclude.h"
 
 namespace twincheck {
 namespace {
@@ -61,11 +62,16 @@ void show(const Item& item, const Report& report, const Outputs& outputs, const 
 }  // namespace
 
 int replay(const Options& options) {
-  const CaseList list = cases_from_arguments(options.arguments, law_option(options));
+  const CaseList list = cases_from_arguments(options.arguments, law_option(options), options.shard);
   Console console(options);
   const std::vector<Participant> participants = choose_candidates(options, console);
   bool bad = false, idle = false;
+  if (list.empty()) console.always(empty_shard(options));
   for (const Participant& participant : participants) {
+    if (list.empty()) {
+      options.record->candidates.push_back(candidate_record(participant, {}, {}));
+      continue;
+    }
     console.always(fmt::format("twincheck replay: {} against the reference: {}   {}",
                                list.items.size() == 1 ? "1 case" : fmt::format("{} cases, in order", list.items.size()),
                                participant.info.name, participant.info.path));
@@ -100,12 +106,8 @@ int replay(const Options& options) {
     const Tally tally = tally_of(counters, seconds, /*with_classes=*/false);
     const Totals& totals = tally.totals;
     recorded = candidate_record(participant, tally, {});
-    recorded.verdict = totals.bad() > 0         ? "failed"
-                       : interrupt_signal != 0  ? "interrupted"
-                       : totals.elements() == 0 ? "nothing_compared"
-                                                : "passed";
-    recorded.sentence =
-        fmt::format("{}: {} of {} cases: {}", participant.info.name, totals.cases, list.items.size(), verdict_line(totals));
+    options.record->interrupted = interrupt_signal != 0;
+    conclude(recorded, *options.record, /*may_be_empty=*/false);
     console.always(fmt::format("{}: {} of {} cases: {}; {} output elements compared", participant.info.name, totals.cases,
                                list.items.size(), verdict_line(totals), totals.elements()));
     if (totals.bad() > 0) {

@@ -19,6 +19,7 @@
 #include "harness/cli/smaller.h"
 #include "harness/cli/view.h"
 #include "harness/judge/check.h"
+#include "harness/report/conclude.h"
 
 namespace twincheck {
 namespace {
@@ -80,6 +81,17 @@ void Console::progress(const std::string& text) {
     fmt::print("{}\n", text);
   }
   std::fflush(stdout);
+}
+
+void Console::conclusion(const CandidateRecord& candidate) {
+  if (candidate.sentence.empty()) return;
+  const std::string_view word = verdict_word(candidate);
+  const bool good = word == "PASSED";
+  always(fmt::format("{}{}{}",
+                     good           ? style_.good(word)
+                     : word.empty() ? ""
+                                    : style_.bad(word),
+                     word.empty() ? "" : ": ", candidate.sentence));
 }
 
 void Console::end_progress() {
@@ -247,6 +259,10 @@ std::string save_failure(const std::string& folder, const Participant& participa
   return path;
 }
 
+std::string empty_shard(const Options& options) {
+  return fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard.index, options.shard.count);
+}
+
 std::string law_option(const Options& options) {
   if (options.law.empty() || find_law(options.law) != nullptr) return options.law;
   std::string names;
@@ -286,10 +302,11 @@ Session::Session(const char* verb, const Options& options)
   record();
   std::string who;
   for (const Participant& p : participants_) who += fmt::format("\n  {}   {}", p.info.name, p.info.path);
-  console_.always(
-      fmt::format("twincheck {}: seed 0x{:x}, {}{}; against the reference:{}", verb_, seed_,
-                  fault(static_cast<uint64_t>(options.jobs), "worker", "workers"),
-                  options.shards > 1 ? fmt::format(", shard {} of {} (from 0)", options.shard, options.shards) : "", who));
+  console_.always(fmt::format(
+      "twincheck {}: seed 0x{:x}, {}{}; against the reference:{}", verb_, seed_,
+      fault(static_cast<uint64_t>(options.jobs), "worker", "workers"),
+      options.shard.count > 1 ? fmt::format(", shard {} of {} (from 0)", options.shard.index, options.shard.count) : "",
+      who));
 }
 
 bool Session::stage(const std::string& name, std::size_t index, const Plan& plan, double seconds, bool generated) {
@@ -572,6 +589,7 @@ void Session::record() {
     candidates[i] = candidate_record(participants_[i], r.tally, r.generated);
     candidates[i].verdict = verdict;
     candidates[i].sentence = sentence;
+    candidates[i].max_unsupported = options_.max_unsupported.value_or(participants_[i].own ? 0 : 100);
     candidates[i].isolation_seconds = r.isolation_seconds;
     candidates[i].stopped = r.stopped;
     for (std::size_t f = 0; f < r.recorded.size(); ++f) options_.record->failures[r.recorded[f]].count = r.failures[f].equal;
@@ -589,77 +607,28 @@ int Session::finish() {
   summary();
   judge_known_failures();
 
-  const Style& style = console_.style();
-  bool bad = failed_, idle = false, any_cases = false;
-  for (std::size_t i = 0; i < participants_.size(); ++i) {
-    const Participant& p = participants_[i];
-    const Result& r = results_[i];
-    const Totals& totals = r.tally.totals;
-    const double percent = totals.cases == 0 ? 0
-                                             : 100 * static_cast<double>(totals.count(Verdict::kUnsupported)) /
-                                                   static_cast<double>(totals.cases);
-    const double allowed = options_.max_unsupported.value_or(p.own ? 0 : 100);
-    any_cases = any_cases || totals.cases > 0;
-    CandidateRecord& recorded = options_.record->candidates[i];
-    const auto is = [&](const char* verdict, std::string_view word, const std::string& sentence) {
-      recorded.verdict = verdict;
-      recorded.sentence = sentence;
-      console_.always(fmt::format("{}{}{}", word, word.empty() ? "" : ": ", sentence));
-    };
-    if (totals.bad() > 0 || !r.failures.empty()) {
-      bad = true;
-      is("failed", style.bad("FAILED"),
-         fmt::format("{} is wrong: {} in {} cases", p.info.name,
-                     fault(r.failures.size(), "kind of failure", "kinds of failures"), totals.cases));
-    } else if (percent > allowed) {
-      bad = true;
-      is("unsupported", style.bad("FAILED"),
-         fmt::format("{} does not support {:.2f} % of {} cases, and {:g} % are allowed (--max-unsupported)", p.info.name,
-                     percent, totals.cases, allowed));
-    } else if (totals.elements() == 0 && totals.cases > 0) {
-      idle = true;
-      is("nothing_compared", style.bad("NOTHING COMPARED"),
-         fmt::format("{}: no output element of a valid case was compared in {} cases ({})", p.info.name, totals.cases,
-                     verdict_line(totals)));
-    } else if (totals.cases > 0) {
-      is(interrupted_ ? "interrupted" : "passed", style.good("PASSED"),
-         fmt::format("{} is right in {} cases, {} output elements{}", p.info.name, totals.cases, totals.elements(),
-                     interrupted_ ? ", as far as it came" : ""));
-    } else if (interrupted_) {
-      is("interrupted", "", fmt::format("{}: nothing compared before the interruption", p.info.name));
-    } else if (options_.shards == 1) {
-      idle = true;
-      is("nothing_compared", style.bad("NOTHING COMPARED"), fmt::format("{}: there was no case", p.info.name));
-    }
+  RunReport& run = *options_.record;
+  run.interrupted = interrupted_;
+  bool bad = failed_, idle = false;
+  for (CandidateRecord& candidate : run.candidates) {
+    conclude(candidate, run, /*may_be_empty=*/options_.shard.count > 1);
+    bad |= candidate.verdict == "failed" || candidate.verdict == "unsupported";
+    idle |= candidate.verdict == "nothing_compared";
+    console_.conclusion(candidate);
   }
   if (interrupted_) {
     console_.always("interrupted");
     return bad ? kBad : kInterrupted;
   }
-  if (!any_cases && options_.shards > 1) {
-    console_.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options_.shard, options_.shards));
+  if (!bad && !idle && options_.shard.count > 1 && compared(run) == 0 && !run.kills.run) {
+    console_.always(empty_shard(options_));
     return kGood;
   }
-  closing_line(bad ? "FAILED" : idle ? "NOTHING COMPARED" : "PASSED", !bad && !idle);
+  const std::string_view verdict = bad ? "FAILED" : idle ? "NOTHING COMPARED" : "PASSED";
+  console_.always(fmt::format("{}: {}: {}", verb_,
+                              bad || idle ? console_.style().bad(verdict) : console_.style().good(verdict),
+                              compared_line(run)));
   return bad ? kBad : idle ? kUnusable : kGood;
-}
-
-// The last line: the verdict, how many cases were compared, on which platforms and candidates.
-void Session::closing_line(std::string_view verdict, bool good) {
-  uint64_t cases = 0, elements = 0;
-  std::set<std::string> platforms;
-  std::string who;
-  for (std::size_t i = 0; i < participants_.size(); ++i) {
-    cases += results_[i].tally.totals.cases;
-    elements += results_[i].tally.totals.elements();
-    platforms.insert(participants_[i].platform);
-    who += fmt::format("{}{}", who.empty() ? "" : ", ", participants_[i].info.name);
-  }
-  std::string where;
-  for (const std::string& platform : platforms) where += fmt::format("{}{}", where.empty() ? "" : ", ", platform);
-  console_.always(fmt::format("{}: {}: {} cases and {} output elements compared on {}: {}", verb_,
-                              good ? console_.style().good(verdict) : console_.style().bad(verdict), cases, elements, where,
-                              who));
 }
 
 void Session::summary() {

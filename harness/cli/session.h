@@ -23,9 +23,10 @@ class Console {
   explicit Console(const Options& options);
 
   const Style& style() const { return style_; }
-  void line(std::string_view text);        // not shown with --quiet
-  void always(std::string_view text);      // shown in any case; a newline is added where there is none
-  void progress(const std::string& text);  // as often as one likes
+  void line(std::string_view text);                   // not shown with --quiet
+  void always(std::string_view text);                 // shown in any case; a newline is added where there is none
+  void conclusion(const CandidateRecord& candidate);  // its verdict and sentence; nothing where it has none
+  void progress(const std::string& text);             // as often as one likes
   void end_progress();
 
  private:
@@ -65,6 +66,9 @@ std::string replay_command(const Participant& participant, const Options& option
 // written.
 std::string save_failure(const std::string& folder, const Participant& participant, std::string_view law,
                          std::span<const Item> sequence, std::string_view message, const std::string& over = {});
+
+// What a run says whose shard has nothing to do.
+std::string empty_shard(const Options& options);
 
 // The laws of a run: --law, or all. Throws UsageError.
 std::vector<const Law*> chosen_laws(const Options& options);
@@ -116,7 +120,6 @@ class Session {
   void shrink_sequence(const Participant& participant, Result& result, std::size_t index);
   void show_failures(const Participant& participant, Result& result);
   void record();
-  void closing_line(std::string_view verdict, bool good);
   void summary();
 
   const char* verb_;

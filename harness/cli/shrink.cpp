@@ -9,6 +9,7 @@
 #include "harness/cli/session.h"
 #include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
+#include "harness/report/conclude.h"
 
 namespace twincheck {
 namespace {
@@ -43,11 +44,16 @@ bool shrink_in_order(std::span<const Item> items, const Participant& participant
 }  // namespace
 
 int shrink_verb(const Options& options) {
-  const CaseList list = cases_from_arguments(options.arguments, law_option(options));
+  const CaseList list = cases_from_arguments(options.arguments, law_option(options), options.shard);
   Console console(options);
   const double seconds = options.seconds.value_or(10);
   bool bad = false, idle = false;
+  if (list.empty()) console.always(empty_shard(options));
   for (const Participant& participant : choose_candidates(options, console)) {
+    if (list.empty()) {
+      options.record->candidates.push_back(candidate_record(participant, {}, {}));
+      continue;
+    }
     console.always(fmt::format("twincheck shrink: {} cases, at most {:g} s each, against the reference: {}   {}",
                                list.items.size(), seconds, participant.info.name, participant.info.path));
     uint64_t elements = 0;
@@ -69,9 +75,8 @@ int shrink_verb(const Options& options) {
       count_item(item, report, /*with_classes=*/false, counters);
       const Tally tally = tally_of(counters, report.seconds, /*with_classes=*/false);
       candidate = candidate_record(participant, tally, {});
-      candidate.verdict = tally.totals.bad() > 0 ? "failed" : tally.totals.elements() == 0 ? "nothing_compared" : "passed";
-      candidate.sentence = fmt::format("{}: {}", participant.info.name, verdict_line(tally.totals));
       if (!is_bad(report.verdict)) {
+        conclude(candidate, *options.record, /*may_be_empty=*/false);
         console.always(
             fmt::format("{}: nothing to shrink: the case {} on {}", list.origins[i].empty() ? "case" : list.origins[i],
                         report.verdict == Verdict::kPassed ? "passes" : fmt::format("is {}", name(report.verdict)),
@@ -104,6 +109,7 @@ int shrink_verb(const Options& options) {
           options.record->failures.emplace_back(failure_record("shrink", smaller.item, smaller.report, context));
       recorded.found_as = text(item.c).substr(0, kLongestCase);
       recorded.saved = path;
+      conclude(candidate, *options.record, /*may_be_empty=*/false);
     }
     idle = idle || elements == 0;
   }

@@ -11,6 +11,7 @@
 #include "harness/cli/smaller.h"
 #include "harness/cli/verbs.h"
 #include "harness/judge/device_sweep.h"
+#include "harness/report/conclude.h"
 
 namespace twincheck {
 namespace {
@@ -77,8 +78,8 @@ MakeJudge judge_here(const Sweep& sweep, const Participant& participant, const O
 
 SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const Options& options, Console& console) {
   SweepOutcome outcome;
-  const auto piece = [&](uint64_t i) { return sweep.piece(i * options.shards + options.shard); };
-  outcome.pieces = sweep.pieces() / options.shards + (options.shard < sweep.pieces() % options.shards ? 1 : 0);
+  const auto piece = [&](uint64_t i) { return sweep.piece(options.shard.unit(i)); };
+  outcome.pieces = options.shard.size(sweep.pieces());
   if (outcome.pieces == 0) return outcome;
   const bool on_device = participant.info.memory != MemoryKind::kHost;
   if (on_device) console.line(prove_oracle(sweep, participant, options));
@@ -93,7 +94,7 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   SharedMemory memory(outcome.pieces * sizeof(SweepResult));
   auto* const results = reinterpret_cast<SweepResult*>(memory.data());  // of each piece; a piece tried again starts over
   const auto result_of = [&](Sweep::Piece p) -> SweepResult& {
-    SweepResult& result = results[(sweep.index_of(p) - options.shard) / options.shards];
+    SweepResult& result = results[options.shard.place(sweep.index_of(p))];
     return result = {};
   };
   const MakeJudge make_judge = on_device ? sweep_judge_on_device(sweep, participant, options, result_of)
@@ -134,6 +135,8 @@ SweepOutcome run_sweep(const Sweep& sweep, const Participant& participant, const
   console.end_progress();
   for (std::size_t i = 0; i < run_result.failures.size() && interrupt_signal == 0; ++i)
     tell_smaller(run_result.failures[i], participant, options, console, options.record->failures[first_recorded + i]);
+  for (std::size_t i = 0; i < run_result.failures.size(); ++i)
+    options.record->failures[first_recorded + i].count = run_result.failures[i].equal;
 
   for (uint64_t i = 0; i < outcome.pieces; ++i) outcome.result.add(results[i]);
   outcome.seconds = run_result.seconds;
@@ -171,37 +174,27 @@ int sweep(const Options& options) {
   const std::vector<Participant> participants = choose_candidates(options, console);
   bool bad = false, idle = participants.empty();
   for (const Participant& participant : participants) {
-    uint64_t values = 0, pieces = 0;
+    uint64_t pieces = 0;
     CandidateRecord& recorded = options.record->candidates.emplace_back(candidate_record(participant, {}, {}));
-    const auto is = [&recorded](const char* verdict, const std::string& sentence) {
-      recorded.verdict = verdict;
-      recorded.sentence = sentence;
-    };
     for (const Sweep* s : chosen) {
       console.always(fmt::format("twincheck sweep: {}, {} values: {}   {}", s->name, s->values(), participant.info.name,
                                  participant.info.path));
       const SweepOutcome outcome = run_sweep(*s, participant, options, console);
       bad |= outcome.failed;
-      values += outcome.result.values;
       pieces += outcome.pieces;
       if (outcome.interrupted) {
-        is(bad ? "failed" : "interrupted",
-           fmt::format("{}: {} values compared, then interrupted", participant.info.name, values));
+        conclude(recorded, *options.record, /*may_be_empty=*/false);
         console.always("interrupted");
         return bad ? kBad : kInterrupted;
       }
     }
     if (pieces == 0) {
-      console.always(fmt::format("shard {} of {} (from 0) is empty: nothing to do", options.shard, options.shards));
-    } else if (values == 0 && !bad) {
-      idle = true;
-      is("nothing_compared", fmt::format("{}: no value was compared", participant.info.name));
-      console.always(fmt::format("{}: {}", console.style().bad("NOTHING COMPARED"), recorded.sentence));
-    } else {
-      is(bad ? "failed" : "passed", fmt::format("{}, {} values compared", participant.info.name, values));
-      console.always(
-          fmt::format("{}: {}", bad ? console.style().bad("FAILED") : console.style().good("PASSED"), recorded.sentence));
+      console.always(empty_shard(options));
+      continue;
     }
+    conclude(recorded, *options.record, /*may_be_empty=*/false);
+    idle |= recorded.verdict == "nothing_compared";
+    console.conclusion(recorded);
   }
   return bad ? kBad : idle ? kUnusable : kGood;
 }

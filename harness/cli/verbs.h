@@ -18,6 +18,7 @@ int shrink_verb(const Options& options);
 int sweep(const Options& options);
 int golden(const Options& options);
 int mutants(const Options& options);
+int merge(const Options& options);
 int list(const Options& options);
 
 struct Verb {
@@ -52,6 +53,9 @@ inline constexpr std::array kVerbs{
          nullptr, "twincheck golden corpus/golden/append.jsonl\ntwincheck golden dump.jsonl --candidate ./libmine.so"},
     Verb{"mutants", "kernels that are wrong on purpose against every law: the kill matrix", nullptr, nullptr, false, mutants,
          nullptr, "twincheck mutants\ntwincheck mutants --mutants build/dev/lib/mutants"},
+    Verb{"merge", "reports of shards, or of several machines, put together into one", "REPORT",
+         "a folder that --report has written, or its results.json", true, merge, nullptr,
+         "twincheck merge shards/* --report report"},
     Verb{"list", "platforms, candidates, laws, sweeps, and which of them can run here", nullptr, nullptr, false, list,
          nullptr, "twincheck list"},
 };

@@ -10,8 +10,8 @@ int verify(const Options& options) {
   const std::vector<const Law*> laws = chosen_laws(options);
   CaseList saved, corpus;
   if (!options.no_corpus) {
-    saved = cases_under(options.save, /*nightly=*/true, options.shard, options.shards);
-    corpus = cases_under(corpus_folder(options), options.tier == "nightly", options.shard, options.shards);
+    saved = cases_under(options.save, /*nightly=*/true, options.shard);
+    corpus = cases_under(corpus_folder(options), options.tier == "nightly", options.shard);
   }
   double seconds = options.seconds.value_or(0);
   if (!options.seconds && !options.cases) seconds = 10;
@@ -28,7 +28,6 @@ int verify(const Options& options) {
   for (std::size_t i = 0; i < session.participants().size(); ++i) {
     Generated generated{.seed = session.seed(),
                         .shard = options.shard,
-                        .shards = options.shards,
                         .laws = laws,
                         .short_structs = session.participants()[i].info.exact_status,
                         .cases = options.cases};

@@ -13,6 +13,21 @@ namespace twincheck::test {
 
 using Json = nlohmann::json;
 
+// A results.json without what differs between one process and the merged shards of the same work.
+inline Json without_times(const Json& value) {
+  if (value.is_object()) {
+    Json kept = Json::object();
+    for (const auto& [key, member] : value.items())
+      if (key != "seconds" && key != "arguments" && key != "started" && key != "parts" && key != "isolation_seconds")
+        kept[key] = without_times(member);
+    return kept;
+  }
+  if (!value.is_array()) return value;
+  Json kept = Json::array();
+  for (const Json& element : value) kept.push_back(without_times(element));
+  return kept;
+}
+
 // Where `value` is not what the schema says, "/failures/0/count: found 0, expected at least 1". Stricter than the standard:
 // an object has no members but those of its properties, and a keyword that is not known here is a violation.
 class Schema {

@@ -55,6 +55,7 @@ Json candidate_json(const CandidateRecord& c) {
           {"own", c.own},
           {"verdict", c.verdict},
           {"sentence", c.sentence},
+          {"max_unsupported", c.max_unsupported},
           {"stopped", c.stopped},
           {"cases", c.totals.cases},
           {"failures", c.totals.bad()},
@@ -137,6 +138,21 @@ Json sweep_json(const SweepRecord& s) {
           {"max_at", hex(s.max_at)}};
 }
 
+Json part_json(const PartRecord& p) {
+  return {{"work", p.work},
+          {"host", p.host},
+          {"started", p.started},
+          {"seconds", p.seconds},
+          {"seed", hex(p.seed)},
+          {"shard", p.shard},
+          {"shards", p.shards},
+          {"candidates", p.candidates},
+          {"verdict", p.verdict},
+          {"exit_status", p.exit_status},
+          {"interrupted", p.interrupted},
+          {"error", p.error}};
+}
+
 Json kills_json(const MatrixOfKills& k) {
   if (!k.run) return nullptr;
   return {{"seed", hex(k.seed)},
@@ -202,6 +218,7 @@ std::string results_json(const RunReport& run) {
       {"version", kResultsVersion},
       {"twincheck", run.version},
       {"verb", run.verb},
+      {"work", run.work},
       {"arguments", run.arguments},
       {"started", run.started},
       {"host", run.host},
@@ -218,6 +235,7 @@ std::string results_json(const RunReport& run) {
       {"cases", totals.cases},
       {"verdicts", verdicts(totals.verdicts)},
       {"elements_compared", totals.elements()},
+      {"parts", list(run.parts, part_json)},
       {"platforms", list(run.platforms,
                          [](const PlatformRecord& p) {
                            return Json{{"name", p.name}, {"here", p.here}, {"reason", p.reason}, {"devices", p.devices}};

@@ -89,6 +89,20 @@ std::string shell_word(std::string_view word) {
   return result + "'";
 }
 
+std::string failure_kind(std::string_view law, const Report& report) {
+  std::string key = fmt::format("{}/{}/{}", law, report.law, name(report.verdict));
+  // The signal or reason, without its particulars.
+  if (report.verdict == Verdict::kCrashed) {
+    key += "/" + report.detail.substr(0, report.detail.find_first_of(":,0123456789"));
+    constexpr std::string_view kSanitizer = "Sanitizer: ";
+    if (const std::size_t at = report.detail.find(kSanitizer); at != std::string::npos) {
+      const std::size_t kind = at + kSanitizer.size();
+      key += "/" + report.detail.substr(kind, report.detail.find(' ', kind) - kind);
+    }
+  }
+  return key;
+}
+
 std::string failure_message(const Report& report, const Context& context, Style style) {
   std::string text = fmt::format("{} {}   law={}", style.bad(headline(report.verdict)), context.candidate,
                                  report.law.empty() ? std::string_view("none") : report.law);

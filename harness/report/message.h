@@ -33,6 +33,10 @@ uint64_t hash_of(std::string_view text);
 // A word of a command line, quoted for a POSIX shell where it needs to be.
 std::string shell_word(std::string_view word);
 
+// What makes failures of one candidate equal: the law that was run, the broken promise, the verdict and, without its
+// particulars, the reason of a crash.
+std::string failure_kind(std::string_view law, const Report& report);
+
 // What a failure message says beside the report itself.
 struct Context {
   std::string candidate;           // "platform.algorithm"

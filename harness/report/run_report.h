@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "harness/report/message.h"
@@ -72,7 +74,8 @@ struct CandidateRecord {
   bool own = false;
   // passed, failed, unsupported (more than allowed), nothing_compared, interrupted, not_run
   std::string verdict = "not_run";
-  std::string sentence;  // the same for people
+  std::string sentence;          // the same for people
+  double max_unsupported = 100;  // percent of its cases that may be unsupported
   Totals totals;
   std::vector<LawResult> laws;  // beside RunReport::laws
   std::vector<Grid> grids;
@@ -203,13 +206,26 @@ struct BenchRecord {
   std::vector<Ratio> slower;  // than in the baseline by more than was allowed, each alone; `against` is the file
 };
 
+// A run whose report was merged into another.
+struct PartRecord {
+  std::string work, host, started;
+  double seconds = 0;
+  uint64_t seed = 0, shard = 0, shards = 1;
+  std::vector<std::string> candidates;
+  std::string verdict;
+  int exit_status = 0;
+  bool interrupted = false;
+  std::string error;
+};
+
 struct RunReport {
   std::string version, verb;
+  std::string work;                    // the verb and the options that say what is compared: what shards divide
   std::vector<std::string> arguments;  // the command line, the program included
   std::string started;                 // UTC, "2024-05-06T07:08:09Z"
   std::string host;
-  double seconds = 0;
-  uint64_t seed = 0;  // 0 where the verb has none
+  double seconds = 0;  // of all parts together
+  uint64_t seed = 0;   // 0 where the verb has none, or the parts have several
   uint64_t shard = 0, shards = 1;
   std::string tier;
   int jobs = 1;
@@ -219,6 +235,7 @@ struct RunReport {
   bool interrupted = false;
   std::string error;  // why the run could not go on; empty where it did
 
+  std::vector<PartRecord> parts;  // of a merged report
   std::vector<PlatformRecord> platforms;
   std::vector<LawRecord> laws;
   std::vector<CandidateRecord> candidates;
@@ -235,6 +252,13 @@ struct RunReport {
   std::string command() const;                        // `arguments` as a line for a POSIX shell
   std::string cut_short() const;                      // why the run is not whole, in words; empty where it is
 };
+
+// What results_json() has written: results_json(read_results(json)) == json. Fields that are not known are ignored, and
+// those of later additions may be missing. Throws ResultsError, which says where and what was expected.
+struct ResultsError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+RunReport read_results(std::string_view json);
 
 // One format each. Every text in them is valid UTF-8, whatever a candidate printed.
 std::string results_json(const RunReport& run);  // docs/results.schema.json

@@ -114,7 +114,7 @@ RunReport red() {
   }
   run.bench.slower = {{"cpu.fused", "baseline.json", 1, 1.31, 1.31, "append tokens=4096"}};
   run.complaints = {{"generators", kNasty, "properties/rows_permute.cpp"}};
-  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, 0, false, false, false, {65000, 536}, 1, 7}};
+  run.sweeps = {{"cpu.fused", "f16-sigmoid", 1, 65536, 65536, 3, false, false, false, {65000, 536}, 1, 7}};
   run.golden = {{"corpus/golden/append.jsonl", 10, 100, 100, 1, 0}};
   run.kills.run = true;
   run.kills.idle_laws = {"rows_permute"};
@@ -183,6 +183,73 @@ TEST(ResultsJson, ADocumentThatIsOtherwiseIsNotWhatTheSchemaSays) {
   Json lacking = right;
   lacking["failures"][0].erase("replay");
   EXPECT_FALSE(schema().violations(lacking).empty());
+}
+
+TEST(ResultsJson, IsReadAsItWasWritten) {
+  RunReport merged = red();
+  merged.parts = {
+      {"verify --tier pr", "host", "2024-05-06T07:08:09Z", 1.5, 7, 2, 3, {"cpu.fused"}, "failed", 1, true, kNasty}};
+  merged.known_failures = {{.file = "known.txt",
+                            .line = 3,
+                            .law = "*",
+                            .pattern = "source=gate",
+                            .on = "cpu",
+                            .candidate = "",
+                            .reason = kNasty,
+                            .link = "link",
+                            .expires = "2031-03-31",
+                            .state = "fails",
+                            .tried = 7,
+                            .failed = 3,
+                            .replay = "twincheck replay"}};
+  for (const RunReport& run : {green(), red(), merged}) {
+    const std::string text = results_json(run);
+    EXPECT_EQ(results_json(read_results(text)), text);
+  }
+}
+
+TEST(ResultsJson, OfAnEarlierTwincheckIsRead) {
+  Json document = Json::parse(results_json(red()));
+  document["later"] = {1, 2, 3};
+  for (const char* added : {"/work", "/parts", "/candidates/0/max_unsupported"}) {
+    const Json::json_pointer at(added);
+    document[at.parent_pointer()].erase(at.back());
+  }
+  const RunReport run = read_results(document.dump());
+  EXPECT_EQ(run.candidates[0].max_unsupported, 100);
+  EXPECT_EQ(run.failures.size(), 2u);
+}
+
+TEST(ResultsJson, WhatIsNoReportIsToldWithItsPlace) {
+  const auto told = [](const std::string& text, const std::string& words) {
+    try {
+      (void)read_results(text);
+      ADD_FAILURE() << "read: " << text.substr(0, 200);
+    } catch (const ResultsError& e) {
+      EXPECT_NE(std::string(e.what()).find(words), std::string::npos) << e.what();
+    }
+  };
+  const Json right = Json::parse(results_json(red()));
+  const auto with = [&](const char* pointer, const Json& value) {
+    Json wrong = right;
+    wrong[Json::json_pointer(pointer)] = value;
+    return wrong.dump();
+  };
+  told("", "no JSON");
+  told(right.dump().substr(0, 4000), "no JSON");
+  told("[]", "no report of twincheck");
+  told(with("/format", "other"), "no report of twincheck");
+  told(with("/version", 2), "version 2, expected 1");
+  told(with("/seed", 7), "/seed: found 7, expected text");
+  told(with("/seed", "0x"), "/seed: found \"0x\", expected a number in hexadecimal");
+  told(with("/exit_status", "0"), "/exit_status: found \"0\", expected an integer");
+  told(with("/candidates/0/cases", -1), "/candidates/0/cases: found -1, expected a count");
+  told(with("/candidates/0/grids/0/cases", Json::parse("[[1,2,3]]")), "/candidates/0/grids/0/cases: expected 2 rows of 3");
+  told(with("/failures/1/verdict", "fine"), "/failures/1/verdict: found \"fine\", expected a word as");
+  told(with("/sweeps/0", 3), "/sweeps/0: found 3, expected an object");
+  Json lacking = right;
+  lacking["candidates"][0].erase("verdict");
+  told(lacking.dump(), "/candidates/0/verdict: not there");
 }
 
 TEST(JUnit, IsWellFormedAndCountsWhatItHolds) {
