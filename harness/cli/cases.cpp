@@ -157,17 +157,18 @@ Plan Generated::plan() const {
   return plan;
 }
 
-DeviceLawCases::DeviceLawCases(uint64_t seed, std::vector<const Law*> laws, uint64_t each) : seed_(seed) {
+DeviceLawCases::DeviceLawCases(uint64_t seed, std::vector<const Law*> laws, uint64_t each, Shard shard)
+    : seed_(seed), shard_(shard) {
   for (const Law* law : laws)
     for (uint64_t i = 0; i < each / law->cost; ++i) items_.emplace_back(law, i);
 }
 
 Plan DeviceLawCases::plan() const {
   Plan plan;
-  plan.size = items_.size();
+  plan.size = shard_.size(items_.size());
   plan.one_by_one = true;
   plan.item = [this](uint64_t i) {
-    const auto& [law, number] = items_[i];
+    const auto& [law, number] = items_[shard_.unit(i)];
     Choices choices = Choices::random(mixed(mixed(seed_) + number));
     Item item{.law = std::string(law->name), .c = draw_case(choices, law->domain)};
     // Where a law has few cases, sources and forms take turns.
@@ -175,7 +176,7 @@ Plan DeviceLawCases::plan() const {
     item.c.seed = item.c.seed / kForms * kForms + (number / kSources + number) % kForms;
     return item;
   };
-  plan.origin = [this](uint64_t i) { return fmt::format("device law case {} of seed 0x{:x}", i, seed_); };
+  plan.origin = [this](uint64_t i) { return fmt::format("device law case {} of seed 0x{:x}", shard_.unit(i), seed_); };
   return plan;
 }
 

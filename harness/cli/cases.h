@@ -53,16 +53,18 @@ struct Generated {
   Plan plan() const;
 };
 
-// Cases of the device laws: of each law `each` over its cost, every one a pure function of the seed and its index.
+// A shard's cases of the device laws: in all shards together of each law `each` over its cost, every one a pure function of
+// the seed and its index among them.
 struct DeviceLawCases {
-  DeviceLawCases(uint64_t seed, std::vector<const Law*> laws, uint64_t each);
+  DeviceLawCases(uint64_t seed, std::vector<const Law*> laws, uint64_t each, Shard shard);
   DeviceLawCases(const DeviceLawCases&) = delete;  // the plan refers to it
 
   Plan plan() const;
 
  private:
   uint64_t seed_;
-  std::vector<std::pair<const Law*, uint64_t>> items_;  // and which of the law's cases
+  Shard shard_;
+  std::vector<std::pair<const Law*, uint64_t>> items_;  // of all shards, and which of the law's cases
 };
 
 }  // namespace twincheck

@@ -416,7 +416,7 @@ bool Session::stage(const std::string& name, std::size_t index, const Plan& plan
 
 bool Session::device_laws(std::size_t index) {
   const Participant& participant = participants_[index];
-  if (participant.info.memory == MemoryKind::kHost || !options_.law.empty() || options_.shard != 0) return true;
+  if (participant.info.memory == MemoryKind::kHost || !options_.law.empty()) return true;
   if (options_.in_process) return true;  // some provoke errors, which whoever watches would take for the candidate's
   const auto platform = std::find_if(options_.record->platforms.begin(), options_.record->platforms.end(),
                                      [&](const PlatformRecord& p) { return p.name == participant.platform; });
@@ -430,7 +430,7 @@ bool Session::device_laws(std::size_t index) {
           fmt::format("{}: law {}: not here: a second {} device", participant.info.name, law.name, participant.platform));
   }
   const uint64_t each = options_.tier == "smoke" ? 10 : options_.tier == "nightly" ? 1000 : 100;
-  const DeviceLawCases cases(seed_, std::move(laws), each);
+  const DeviceLawCases cases(seed_, std::move(laws), each, options_.shard);
   return stage("device laws", index, cases.plan(), 0, false);
 }
 

@@ -59,6 +59,29 @@ TEST(Shard, GeneratedCasesKeepTheirPlacesAndTheirGroups) {
   }
 }
 
+TEST(Shard, DeviceLawsCasesAreDisjointAndComplete) {
+  const auto laws = [] {
+    std::vector<const Law*> all;
+    for (const Law& law : device_laws()) all.push_back(&law);
+    return all;
+  };
+  const auto names = [](const Plan& plan) {
+    std::multiset<std::string> lines;
+    for (uint64_t i = 0; i < plan.size; ++i)
+      lines.insert(plan.origin(i) + " " + plan.item(i).law + " " + text(plan.item(i).c));
+    return lines;
+  };
+  const DeviceLawCases whole(0x5eed, laws(), 10, {});
+  const std::multiset<std::string> expected = names(whole.plan());
+  EXPECT_GT(expected.size(), device_laws().size());
+  std::multiset<std::string> together;
+  for (uint64_t index = 0; index < 3; ++index) {
+    const DeviceLawCases part(0x5eed, laws(), 10, {index, 3});
+    together.merge(names(part.plan()));
+  }
+  EXPECT_EQ(together, expected);
+}
+
 class Shards : public test::Cli {
  protected:
   std::multiset<std::string> calls(const std::string& name) {
