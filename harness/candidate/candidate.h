@@ -29,9 +29,9 @@ struct LoadError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Loads a library and asks it for its name, memory kind, exact_status and takes_turns. Runs the library's code: call it in the
-// process that will run the candidate. A Python file (*.py) or a compiled kernel (*.cubin, *.hsaco) is loaded through its
-// adapter (harness/candidate/adapter.h).
+// Loads a library and asks it for its name, memory kind, exact_status and takes_turns. Runs the library's code: call it in
+// the process that will run the candidate. A Python file (*.py) or a compiled kernel (*.cubin, *.hsaco) is loaded through
+// its adapter (harness/candidate/adapter.h).
 Candidate load_candidate(const std::string& path);
 
 // The file for a candidate given on the command line: a path, or a name like "libtwincheck_cpu.so" looked for beside the

@@ -200,8 +200,11 @@ void add(RunReport& to, const MatrixOfKills& from) {
 void conclude(MatrixOfKills& kills, const std::vector<LawRecord>& laws) {
   std::sort(kills.mutants.begin(), kills.mutants.end(),
             [](const MutantRecord& a, const MutantRecord& b) { return a.id < b.id; });
+  // The laws about devices stand behind the others and have no column.
+  std::size_t columns = 0;
+  for (const MutantRecord& m : kills.mutants) columns = std::max(columns, m.cells.size());
   kills.idle_laws.clear();
-  for (std::size_t l = 0; l < laws.size(); ++l)
+  for (std::size_t l = 0; l < std::min(columns, laws.size()); ++l)
     if (std::none_of(kills.mutants.begin(), kills.mutants.end(),
                      [&](const MutantRecord& m) { return l < m.cells.size() && m.cells[l] == 'x'; }))
       kills.idle_laws.push_back(laws[l].name);
