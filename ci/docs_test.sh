@@ -44,7 +44,7 @@ command_in() {
   case $first in
     '') return ;;
     twincheck | ./ci/* | ci/* | */ci/* | build/*) [[ $first != */ ]] || return 0 ;;
-    *) type -P -- "$first" >/dev/null || [[ $first == docker || $first == hipcc || $first == nvcc || $first == source ]] || return 0 ;;
+    *) type -P -- "$first" >/dev/null || [[ $first == docker || $first == hipcc || $first == nvcc || $first == sbatch || $first == source ]] || return 0 ;;
   esac
   printf '%s\n' "$text"
 }
