@@ -56,7 +56,7 @@ log_empty() { [[ ! -s $work/log ]]; }
 
 required="g++ cmake ninja-build patch libeigen3-dev libgtest-dev libgmock-dev librapidcheck-dev libcli11-dev libfmt-dev nlohmann-json3-dev"
 required+=" libboost-context-dev libmpfr-dev"
-optional="lld ccache clang libclang-rt-dev clang-format-14 shellcheck python3-dev python3-venv pybind11-dev python3-numpy chromium zsh afl++ zip unzip slurm-wlm munge hipcc libamdhip64-dev rocm-device-libs"
+optional="lld ccache clang libclang-rt-dev clang-format-14 shellcheck python3-dev python3-venv pybind11-dev python3-numpy chromium zsh afl++ zip unzip slurm-wlm munge clang-22 lld-22 llvm-22 hipcc libamdhip64-dev rocm-device-libs"
 
 machine 1000 "$required $optional" none
 run test

@@ -11,18 +11,20 @@ namespace twincheck::optimized {
 namespace {
 
 template <class Id, class Weight, class Value, Source kSource>
-TWINCHECK_LAUNCHES Result launch(const Plan& plan, void* stream) {
-  return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
+TWINCHECK_LAUNCHES Result launch(const Task& task, void* stream) {
+  return for_each_chunk(task, kTuning, [stream](const Plan& plan) {
+    return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
+  });
 }
 
 template <class Id, class Weight>
-Result launch_source(const AppendArgs& args, const Plan& plan) {
-  if (args.source == TWINCHECK_CONSTANT) return launch<Id, Weight, F32, Source::kConstant>(plan, args.stream);
+Result launch_source(const AppendArgs& args, const Task& task) {
+  if (args.source == TWINCHECK_CONSTANT) return launch<Id, Weight, F32, Source::kConstant>(task, args.stream);
   return with_weight(args.source == TWINCHECK_GATE ? args.hidden.dtype : args.shared.dtype, [&](auto value) {
     using Value = typename decltype(value)::type;
-    if (args.source == TWINCHECK_WEIGHTS) return launch<Id, Weight, Value, Source::kWeights>(plan, args.stream);
-    if (args.source == TWINCHECK_LOGITS) return launch<Id, Weight, Value, Source::kLogits>(plan, args.stream);
-    return launch<Id, Weight, Value, Source::kGate>(plan, args.stream);
+    if (args.source == TWINCHECK_WEIGHTS) return launch<Id, Weight, Value, Source::kWeights>(task, args.stream);
+    if (args.source == TWINCHECK_LOGITS) return launch<Id, Weight, Value, Source::kLogits>(task, args.stream);
+    return launch<Id, Weight, Value, Source::kGate>(task, args.stream);
   });
 }
 
@@ -30,12 +32,12 @@ Result launch_source(const AppendArgs& args, const Plan& plan) {
 
 Result append(const AppendArgs& args) {
   if (const Result refused = validate(args); refused.status != Status::kOk) return refused;
-  const Plan plan = plan_append(args, kTuning);
-  if (plan.grid_x == 0) return {Status::kOk, ""};
+  const Task task = fused_task(args);
+  if (plan_task(task, kTuning, 0).chunks == 0) return {Status::kOk, ""};
   return on_device_of(args.out_ids.data, [&] {
     return with_id(args.out_ids.dtype, [&](auto id) {
       return with_weight(args.out_weights.dtype, [&](auto weight) {
-        return launch_source<typename decltype(id)::type, typename decltype(weight)::type>(args, plan);
+        return launch_source<typename decltype(id)::type, typename decltype(weight)::type>(args, task);
       });
     });
   });

@@ -20,14 +20,17 @@ struct Result {
 // The refusal table of the operation, in its order. Never reads through a matrix's pointer.
 Result validate(const AppendArgs& args);
 
-// The fused append: one launch, or none where there is nothing to write (T = 0, or K + S = 0; in place with S = 0).
-// Enqueued on args.stream (a hipStream_t); neither synchronizes nor allocates; may be captured into a graph. A grid has at
-// most 65,535 chunks of 2^30 elements along rows and columns each: for matrices past 2^47 bytes, which no process has
-// addresses for, the launch may fail with hipErrorInvalidConfiguration.
+// The fused append: one launch, or none where there is nothing to write (T = 0, or K + S = 0; in place with S = 0); one for
+// each 2^30 elements of an output where there are more. Enqueued on args.stream (a hipStream_t); neither synchronizes nor
+// allocates; may be captured into a graph. Where matrices are larger than 2^47 bytes, which no process has addresses for,
+// the launch may fail with hipErrorInvalidConfiguration.
 Result append(const AppendArgs& args);
 
 // The baseline that fusion replaced: fill, cast, and two concatenations, each a launch of its own. The same contract, except
 // that it needs a scratch allocation a call (stream-ordered), so it cannot be captured.
 Result append_unfused(const AppendArgs& args);
+
+// The floor under append(): the same checks, grid and arguments, and a kernel that does nothing.
+Result append_empty(const AppendArgs& args);
 
 }  // namespace twincheck::optimized

@@ -8,20 +8,22 @@
 
 #include "contract/words.h"
 #include "optimized/arithmetic.h"
+#include "optimized/elements.h"
 #include "optimized/gate.h"
 #include "optimized/plan.h"
-#include "optimized/side.h"
 
 namespace twincheck::optimized {
 
-// The rules of the ids' side (side.h). As they lie in memory i32 is uint32_t and i64 uint64_t; `Id` is the signed type.
+// The rules of the ids (elements.h). As they lie in memory i32 is uint32_t and i64 uint64_t; `Id` is the signed type.
 template <class Id>
 struct IdRules {
   using Element = std::make_unsigned_t<Id>;
   using Raw = Element;
+  static constexpr bool kAppends = true;
   const Arguments& a;
 
-  __device__ Raw load_shared(int64_t, int64_t s) const { return static_cast<Element>(a.base_id + s); }
+  __device__ const Side& side() const { return a.ids; }
+  __device__ Raw load_shared(uint32_t, uint32_t s) const { return static_cast<Element>(a.first_id) + s; }
   __device__ Element shared(Raw raw) const { return raw; }
   __device__ bool maps_routed() const { return a.has_remap != 0; }
   __device__ Element routed(Element e) const {
@@ -33,22 +35,26 @@ struct IdRules {
   }
 };
 
-// The rules of the weights' side. `Value` is the dtype of `shared`; not looked at for kConstant.
+// The rules of the weights. `Value` is the dtype of `shared`; not looked at for kConstant and kGate. A gate's shared columns
+// are written by blocks of their own (gate.h).
 template <class Weight, class Value, Source kSource>
 struct WeightRules {
   using Element = typename Weight::Bits;
   using Raw = typename Value::Bits;
+  static constexpr bool kAppends = kSource != Source::kGate;
+  static constexpr bool kReads = kSource == Source::kWeights || kSource == Source::kLogits;
   const Arguments& a;
 
-  __device__ Raw load_shared(int64_t row, int64_t s) const {
-    if constexpr (kSource == Source::kConstant) {
+  __device__ const Side& side() const { return a.weights; }
+  __device__ Raw load_shared(uint32_t row, uint32_t s) const {
+    if constexpr (!kReads) {
       return 0;
     } else {
       return static_cast<const Raw*>(a.shared)[row * a.shared_stride + s * a.shared_step];
     }
   }
   __device__ Element shared(Raw raw) const {
-    if constexpr (kSource == Source::kConstant) {
+    if constexpr (!kReads) {
       return Weight::round(bits_of(a.scale));
     } else if constexpr (kSource == Source::kLogits) {
       return Weight::round(bits_of(gated(float_of(Value::widen(raw)), a.scale)));
@@ -62,7 +68,7 @@ struct WeightRules {
   __device__ Element routed(Element e) const { return e; }
 };
 
-// Blocks: first the gate's, then the ids', then the weights'.
+// Blocks: first the gate's, then the elements'.
 template <class Id, class Weight, class Value, Source kSource>
 __global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOccupancy : 1) append_kernel(Arguments a) {
   uint32_t block = blockIdx.x;
@@ -73,14 +79,9 @@ __global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOcc
     }
     block -= a.gate.blocks;
   }
-  if (block < a.ids.blocks) {
-    write_side(a.ids, block * blockDim.x + threadIdx.x, IdRules<Id>{a});
-    return;
-  }
-  block -= a.ids.blocks;
-  // Of a gate's weights only the routed ones are left: kConstant's code, never run for a shared one.
-  constexpr Source kRest = kSource == Source::kGate ? Source::kConstant : kSource;
-  write_side(a.weights, block * blockDim.x + threadIdx.x, WeightRules<Weight, Value, kRest>{a});
+  using Ids = IdRules<Id>;
+  using Weights = WeightRules<Weight, Value, kSource>;
+  write_elements(a, block, Output<Ids>(Ids{a}), Output<Weights>(Weights{a}));
 }
 
 }  // namespace twincheck::optimized

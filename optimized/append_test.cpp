@@ -25,10 +25,11 @@ namespace {
 namespace hip_cpu = twincheck::hip_cpu;
 
 // docs/kernel.md tells other programs where these lie.
-static_assert(sizeof(Arguments) == 360 && sizeof(Side) == 112 && sizeof(GateRows) == 72);
-static_assert(offsetof(Arguments, gate) == 224 && offsetof(Arguments, shared) == 296 && offsetof(Arguments, remap) == 336 &&
-              offsetof(Arguments, scale) == 356);
-static_assert(offsetof(Side, divisor) == 80 && offsetof(Side, blocks) == 104);
+static_assert(sizeof(Arguments) == 216 && sizeof(Side) == 32 && sizeof(GateRows) == 72);
+static_assert(offsetof(Arguments, weights) == 32 && offsetof(Arguments, shared) == 64 &&
+              offsetof(Arguments, columns) == 80 && offsetof(Arguments, mapping) == 100 &&
+              offsetof(Arguments, first_id) == 112 && offsetof(Arguments, remap) == 128 && offsetof(Arguments, gate) == 144);
+static_assert(offsetof(Side, in_stride) == 16 && offsetof(Side, vectors) == 28);
 static_assert(offsetof(GateRows, lanes) == 56 && offsetof(GateRows, blocks) == 68);
 
 class Append : public ::testing::Test {
@@ -47,9 +48,9 @@ using Function = Result (*)(const AppendArgs&);
 // The kernel of `args`, source weights, all of one dtype, under another tuning than the library's.
 template <class Id, class Weight>
 Result append_tuned(const AppendArgs& args, const Tuning& tuning) {
-  const Plan plan = plan_append(args, tuning);
-  if (plan.grid_x == 0) return {Status::kOk, ""};
-  return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Weight, Source::kWeights>), plan, args.stream);
+  return for_each_chunk(fused_task(args), tuning, [&args](const Plan& plan) {
+    return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Weight, Source::kWeights>), plan, args.stream);
+  });
 }
 
 TEST_F(Append, LaunchesNothingWhenThereIsNothingToWrite) {
@@ -222,19 +223,19 @@ TEST_F(Devices, AStreamOfAnotherOneIsRefusedByTheRuntime) {
 
 template <class Id, class Weight>
 void every_mapping_gives_the_same(int32_t ids_dtype, int32_t weights_dtype) {
-  constexpr int64_t kNever = int64_t{1} << 40;
   for (int64_t tokens : {1, 2, 3, 5, 17}) {
     for (int64_t top_k : {0, 1, 2, 3, 4, 6, 7, 8, 12, 16}) {
       for (int64_t shared : {0, 1, 2, 4, 9}) {
         for (int64_t slack : {0, 1, 8}) {
           for (int64_t offset : {0, 1, 4}) {
-            for (const Tuning& tuning : {Tuning{0}, Tuning{kNever}, Tuning{0, 16}, Tuning{kNever, 16}, Tuning{0, 64}}) {
+            for (const Tuning& tuning : {Tuning{}, Tuning{32, 1024, false}, Tuning{32, 16}, Tuning{64, 16, false},
+                                         Tuning{32, 64}, Tuning{32, 1024, true, 1 << 20}, Tuning{64, 16, true, 1 << 20}}) {
               Call call(tokens, top_k, shared, ids_dtype, weights_dtype, slack, offset);
               const Result r = append_tuned<Id, Weight>(call.args, tuning);
               ASSERT_EQ(r.status, Status::kOk) << r.message;
-              ASSERT_TRUE(call.is_appended())
-                  << tokens << " tokens, top " << top_k << ", " << shared << " shared, slack " << slack << ", offset "
-                  << offset << ", vectors from " << tuning.vector_from << ", chunks of " << tuning.chunk_elements;
+              ASSERT_TRUE(call.is_appended()) << tokens << " tokens, top " << top_k << ", " << shared << " shared, slack "
+                                              << slack << ", offset " << offset << (tuning.vectors ? ", vectors" : "")
+                                              << ", pairs to " << tuning.pairs_to << ", chunks of " << tuning.chunk_elements;
             }
           }
         }
@@ -251,20 +252,65 @@ TEST_F(Plans, EveryMappingAndChunkGivesTheSameForI64AndBf16) {
 }
 
 TEST_F(Plans, TakeVectorsWhereEveryAddressAllowsThem) {
-  const Tuning tuning{0};
-  const auto mapping = [&tuning](const Call& c) { return plan_append(c.args, tuning).arguments.ids.mapping; };
-  EXPECT_EQ(mapping(Call(8, 10, 1)), Mapping::kFlat);
-  EXPECT_EQ(mapping(Call(8, 7, 1)), Mapping::kRows);
-  EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1)), Mapping::kRows);
-  EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/2)), Mapping::kScalar);
-  EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/0, /*offset=*/1)), Mapping::kScalar);
-  EXPECT_EQ(mapping(Call(1, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/3)), Mapping::kRows);
-  const Call copied(8, 8, 0);
-  const Plan plan = plan_append(copied.args, tuning);
-  EXPECT_EQ(plan.arguments.ids.rows, 1) << "a tight copy is one long row";
-  EXPECT_EQ(plan.arguments.ids.wide_in, 1U);
-  EXPECT_EQ(plan_append(Call(8, 8, 4).args, tuning).arguments.ids.wide_in, 1U);
-  EXPECT_EQ(plan_append(Call(8, 6, 2).args, tuning).arguments.ids.wide_in, 0U);
+  const auto mapping = [](const Call& c) { return plan_task(fused_task(c.args), Tuning{}, 0).arguments.mapping; };
+  EXPECT_EQ(mapping(Call(8, 10, 1)), Mapping::kNeighbours) << "rows without gaps";
+  EXPECT_EQ(mapping(Call(8, 7, 1)), Mapping::kNeighbours);
+  EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1)), Mapping::kApart)
+      << "a row ends within a vector";
+  EXPECT_EQ(mapping(Call(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1)), Mapping::kApart)
+      << "a row begins within one";
+  EXPECT_EQ(mapping(Call(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/4)), Mapping::kNeighbours);
+  EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/0, /*offset=*/1)), Mapping::kApart);
+  EXPECT_EQ(mapping(Call(1, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/3)), Mapping::kNeighbours) << "one row";
+  EXPECT_EQ(mapping(Call(8, 8, 0)), Mapping::kWide);
+  EXPECT_EQ(mapping(Call(8, 8, 4)), Mapping::kWide);
+  EXPECT_EQ(mapping(Call(8, 6, 2)), Mapping::kNeighbours) << "routed and shared elements in one vector";
+}
+
+TEST_F(Plans, TakePairsForLittleWorkThatIsTight) {
+  const auto mapping = [](const Call& c, int64_t pairs_to = 64) {
+    Tuning tuning;
+    tuning.pairs_to = pairs_to;
+    return plan_task(fused_task(c.args), tuning, 0).arguments.mapping;
+  };
+  EXPECT_EQ(mapping(Call(8, 7, 1)), Mapping::kPairs);
+  EXPECT_EQ(mapping(Call(8, 7, 1), 63), Mapping::kNeighbours) << "64 elements";
+  EXPECT_EQ(mapping(Call(4, 8, 4)), Mapping::kPairs);
+  EXPECT_EQ(mapping(Call(8, 8, 0)), Mapping::kWide) << "nothing is appended";
+  EXPECT_EQ(mapping(Call(8, 0, 8)), Mapping::kWide) << "nothing is copied";
+  EXPECT_EQ(mapping(Call(1, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/3)), Mapping::kPairs) << "one row";
+  EXPECT_EQ(mapping(Call(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/4)), Mapping::kNeighbours);
+  EXPECT_EQ(mapping(Call(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/0, /*offset=*/1)), Mapping::kApart);
+  Call in_place(8, 7, 1);
+  in_place.args.topk_ids = in_place.args.out_ids;
+  in_place.args.topk_ids.cols = 7;
+  EXPECT_EQ(mapping(in_place), Mapping::kNeighbours) << "one output is written in part";
+  Plan plan = plan_task(fused_task(Call(5, 9, 4).args), Tuning{32, 1024, true, 1024}, 0);
+  EXPECT_EQ(plan.grid, 2U) << "33 threads for 65 elements";
+}
+
+// The chunks of a task: inside a grid's limits, and together all that there is.
+void has_all_in_its_limits(const Task& task, const Tuning& tuning) {
+  const int64_t rows = task.out_ids->rows, columns = task.out_ids->cols;
+  const int64_t chunks = plan_task(task, tuning, 0).chunks;
+  __extension__ unsigned __int128 elements = 0;
+  int64_t gate_rows = 0;
+  // Of very many chunks the first, some and the last ones: all but the last along an axis are alike.
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const Plan plan = plan_task(task, tuning, chunk);
+    ASSERT_EQ(plan.chunks, chunks);
+    ASSERT_LT(uint64_t{plan.grid} * plan.block, uint64_t{1} << 32);
+    ASSERT_GE(plan.block, 32U);
+    ASSERT_LE(plan.block, kMaxBlock);
+    ASSERT_LE(plan.arguments.count, kChunkElements);
+    ASSERT_GE(int64_t{plan.grid - plan.arguments.gate.blocks} * plan.block * kElements, plan.arguments.count);
+    elements += plan.arguments.count;
+    const GateRows& gate = plan.arguments.gate;
+    ASSERT_GE(int64_t{gate.blocks} * (plan.block / gate.lanes), gate.rows);
+    gate_rows += gate.rows;
+  }
+  EXPECT_EQ(elements, static_cast<unsigned __int128>(rows) * static_cast<uint64_t>(columns));
+  EXPECT_EQ(gate_rows, task.gate != nullptr ? rows : 0);
 }
 
 TEST_F(Plans, StayInsideTheGridsLimits) {
@@ -280,18 +326,9 @@ TEST_F(Plans, StayInsideTheGridsLimits) {
       m->cols = m->row_stride = top_k + (m == &a.out_ids || m == &a.out_weights ? 1 : 0);
       m->data = reinterpret_cast<void*>((static_cast<std::uintptr_t>(m - &a.topk_ids) + 1) << 48);
     }
-    for (const Tuning& tuning : {Tuning{}, Tuning{0, 1024}, Tuning{0, 16}}) {
-      const Plan plan = plan_append(a, tuning);
-      EXPECT_LT(uint64_t{plan.grid_x} * plan.block, uint64_t{1} << 32);
-      EXPECT_GE(plan.block, 64U);
-      EXPECT_LE(plan.block, kMaxBlock);
-      for (const Side* side : {&plan.arguments.ids, &plan.arguments.weights}) {
-        EXPECT_GE(side->chunk_rows * plan.grid_y, tokens);
-        EXPECT_GE(side->chunk_columns * plan.grid_z, top_k + 1);
-        EXPECT_LE(side->chunk_rows * side->chunk_columns, kChunkElements);
-      }
-      EXPECT_LE(plan.grid_y, 65535U);
-      EXPECT_LE(plan.grid_z, 65535U);
+    for (const Tuning& tuning : {Tuning{}, Tuning{32, 1024}, Tuning{64, 16, false}}) {
+      SCOPED_TRACE(std::to_string(tokens) + " tokens, top " + std::to_string(top_k));
+      has_all_in_its_limits(fused_task(a), tuning);
     }
   }
 }
@@ -304,34 +341,44 @@ TEST_F(Plans, OfAGatesManyRowsStayInsideTheGridsLimits) {
     a.source = TWINCHECK_GATE;
     a.hidden = a.gate = hidden.matrix();
     a.topk_ids.rows = a.topk_weights.rows = a.hidden.rows = a.out_ids.rows = a.out_weights.rows = tokens;
-    for (const Tuning& tuning : {Tuning{}, Tuning{0, 1024}}) {
-      const Plan plan = plan_append(a, tuning);
-      EXPECT_LT(uint64_t{plan.grid_x} * plan.block, uint64_t{1} << 32);
-      EXPECT_LE(plan.grid_y, 65535U);
-      const GateRows& rows = plan.arguments.gate;
-      EXPECT_GE(int64_t{plan.grid_y} * rows.blocks * (plan.block / rows.lanes), tokens);
-    }
+    for (const Tuning& tuning : {Tuning{}, Tuning{32, 1024}}) has_all_in_its_limits(fused_task(a), tuning);
   }
 }
 
-TEST_F(Plans, OfManyRowsRunOnTheGrid) {
-  // Two columns of 2^29 + 1 rows are more than one chunk; the launch is checked against the limits and not run.
+TEST_F(Plans, OfManyRowsRunOneChunkAfterTheOther) {
+  // Two columns of 2^29 + 1 rows are more than one chunk; the launches are checked against the limits and not run.
+  ASSERT_TRUE(hip_cpu::set("execute", 0));
+  Call call(2, 1, 1);
+  AppendArgs a = call.args;
+  a.source = TWINCHECK_WEIGHTS;
+  for (Matrix* m : {&a.topk_ids, &a.topk_weights, &a.shared, &a.out_ids, &a.out_weights}) {
+    m->rows = (int64_t{1} << 29) + 1;
+    m->row_stride = m->cols;
+  }
+  std::vector<uint32_t> counts;
+  const Result r = for_each_chunk(fused_task(a), Tuning{}, [&](const Plan& plan) {
+    counts.push_back(plan.arguments.count);
+    return TWINCHECK_LAUNCH((append_kernel<int32_t, F32, F32, Source::kWeights>), plan, nullptr);
+  });
+  EXPECT_EQ(r.status, Status::kOk) << r.message;
+  EXPECT_EQ(counts, (std::vector<uint32_t>{1U << 30, 2}));
+  EXPECT_EQ(hip_cpu::get("launches"), 2);
+}
+
+TEST_F(Plans, OfMatricesBeyondAllAddressesAreTheRuntimesToRefuse) {
   ASSERT_TRUE(hip_cpu::set("execute", 0));
   Call call(2, 1, 1);
   AppendArgs a = call.args;
   a.source = TWINCHECK_CONSTANT;
   a.shared = {};
   for (Matrix* m : {&a.topk_ids, &a.topk_weights, &a.out_ids, &a.out_weights}) {
-    m->rows = (int64_t{1} << 29) + 1;
+    m->rows = int64_t{1} << 58;
     m->row_stride = m->cols;
+    m->data = reinterpret_cast<void*>((static_cast<std::uintptr_t>(m - &a.topk_ids) + 1) << 61);
   }
-  a.topk_ids.data = reinterpret_cast<void*>(uint64_t{1} << 40);
-  a.topk_weights.data = reinterpret_cast<void*>(uint64_t{2} << 40);
-  a.out_ids.data = reinterpret_cast<void*>((uint64_t{3} << 40) + 4);
-  a.out_weights.data = reinterpret_cast<void*>((uint64_t{4} << 40) + 4);
   const Result r = append(a);
-  EXPECT_EQ(r.status, Status::kOk) << r.message;
-  EXPECT_GE(hip_cpu::get("grid_y"), 2);
+  EXPECT_EQ(r.status, Status::kRuntimeError);
+  EXPECT_NE(std::string(r.message).find("hipErrorInvalidConfiguration"), std::string::npos) << r.message;
 }
 
 // f32 bits of the weights that a gate of `hidden_size` gives to rows that are all alike.
@@ -391,25 +438,28 @@ TEST_F(Gate, SumsInAnOrderThatDependsOnTheHiddenSizeAlone) {
   }
 }
 
-TEST_F(Gate, RowsPastAChunkAreTheGridsNextOnes) {
-  Buffer hidden(9, 100, TWINCHECK_F32), gate(1, 100, TWINCHECK_F32), out(9, 1, TWINCHECK_F32);
-  Call call(9, 0, 1);
+TEST_F(Gate, RowsPastAChunkAreTheNextLaunchs) {
+  constexpr int64_t kTokens = 20;
+  Buffer hidden(kTokens, 100, TWINCHECK_F32), gate(1, 100, TWINCHECK_F32);
+  Call call(kTokens, 0, 1);
   AppendArgs a = call.args;
   a.source = TWINCHECK_GATE;
   a.shared = {};
   a.hidden = hidden.matrix();
   a.gate = gate.matrix();
   for (int64_t h = 0; h < 100; ++h) gate.set(0, h, bits_of(1.0F));
-  for (int64_t t = 0; t < 9; ++t) {
+  for (int64_t t = 0; t < kTokens; ++t) {
     for (int64_t h = 0; h < 100; ++h) hidden.set(t, h, bits_of(static_cast<float>(t) / 100));
   }
-  // 8 lanes a row and 64 threads a block: 8 rows a block, one block along x.
-  const Plan plan = plan_append(a, Tuning{0, 64});
-  EXPECT_EQ(plan.arguments.gate.blocks, 1U);
-  EXPECT_EQ(plan.grid_y, 2U);
-  const Result r = TWINCHECK_LAUNCH((append_kernel<int32_t, F32, F32, Source::kGate>), plan, nullptr);
+  // 8 lanes a row and 64 elements a chunk: 8 rows a chunk.
+  int64_t launches = 0;
+  const Result r = for_each_chunk(fused_task(a), Tuning{64, 64}, [&](const Plan& plan) {
+    ++launches;
+    return TWINCHECK_LAUNCH((append_kernel<int32_t, F32, F32, Source::kGate>), plan, nullptr);
+  });
+  EXPECT_EQ(launches, 3);
   ASSERT_EQ(r.status, Status::kOk) << r.message;
-  for (int64_t t = 0; t < 9; ++t) {
+  for (int64_t t = 0; t < kTokens; ++t) {
     const float got = float_of(static_cast<uint32_t>(call.out_weights.get(t, 0)));
     EXPECT_NEAR(got, 1 / (1 + std::exp(-static_cast<double>(t))), 1e-6) << t;
   }

@@ -14,21 +14,29 @@
 // Before a loop of a few iterations, all known to the compiler, and before one whose unrolling would only cost registers. On
 // the CPU either would only take the compiler's time.
 //
-// TWINCHECK_WIDE: before 16 bytes at once. Where the address is no multiple of 16 a GPU faults, and a CPU, which need not,
+// TWINCHECK_WIDE: before `bytes` at once. Where the address is no multiple of them a GPU faults, and a CPU, which need not,
 // does as well.
+//
+// TWINCHECK_INLINE: of a function that fills its caller's arrays. clang otherwise optimizes it first, and joins stores in
+// two branches into one whose address depends on the branch: such an array is scratch memory.
+#if defined(__HIP_PLATFORM_AMD__)
+#define TWINCHECK_INLINE __attribute__((always_inline))
+#else
+#define TWINCHECK_INLINE
+#endif
 #if defined(__HIP_PLATFORM_TWINCHECK_CPU__)
 #define TWINCHECK_UNROLL
 #define TWINCHECK_ROLLED
-#define TWINCHECK_WIDE(p) ::twincheck::optimized::trap_unless_wide(p)
+#define TWINCHECK_WIDE(p, bytes) ::twincheck::optimized::trap_unless_wide(p, bytes)
 namespace twincheck::optimized {
-inline void trap_unless_wide(const void* p) {
-  if (reinterpret_cast<uintptr_t>(p) % 16 != 0) __builtin_trap();
+inline void trap_unless_wide(const void* p, uintptr_t bytes) {
+  if (reinterpret_cast<uintptr_t>(p) % bytes != 0) __builtin_trap();
 }
 }  // namespace twincheck::optimized
 #else
 #define TWINCHECK_UNROLL _Pragma("unroll")
 #define TWINCHECK_ROLLED _Pragma("unroll 1")
-#define TWINCHECK_WIDE(p) static_cast<void>(0)
+#define TWINCHECK_WIDE(p, bytes) static_cast<void>(0)
 #endif
 
 namespace twincheck::optimized {
@@ -113,9 +121,10 @@ __host__ __device__ inline float sigmoid(float x) {
 
   const float denominator = 1.0F + p * power_of_two(exponent < -126 ? -126 : exponent);
   const bool negative = (bits_of(x) >> 31) != 0;
-  if (!negative) return 1.0F / denominator;
+  const float ratio = (negative ? p : 1.0F) / denominator;
+  if (!negative) return ratio;
   const int32_t first = exponent < -100 ? -100 : exponent;
-  return p / denominator * power_of_two(first) * power_of_two(exponent - first);
+  return ratio * power_of_two(first) * power_of_two(exponent - first);
 }
 
 // sigmoid(x) * scale; one and the same NaN where x is any NaN, whatever the scale: which operand's payload a sum or product
@@ -126,8 +135,7 @@ __host__ __device__ inline float gated(float x, float scale) {
 
 // n / d for plan.h's divisors.
 __host__ __device__ inline uint32_t quotient(uint32_t n, const Divisor& d) {
-  if (d.multiplier == 0) return n;
-  return static_cast<uint32_t>((static_cast<uint64_t>(n) * d.multiplier) >> 32) >> d.shift;
+  return static_cast<uint32_t>((static_cast<uint64_t>(2 * n) * d.multiplier) >> 32) >> d.shift;
 }
 
 // The high half of a 128-bit product, in 32-bit pieces.

@@ -1,7 +1,7 @@
 // The candidate ABI over this platform's build. The build defines
 //   TWINCHECK_PLATFORM    "cpu", "hip" or "cuda"
 //   TWINCHECK_MEMORY      one of twincheck_memory
-//   TWINCHECK_UNFUSED     for the baseline; the fused kernel otherwise
+//   TWINCHECK_UNFUSED     for the baseline, TWINCHECK_EMPTY for the empty kernel; the fused kernel otherwise
 //   TWINCHECK_CPU_CONTROL where the CPU runtime's knobs and counters are there
 #include "contract/candidate.h"
 
@@ -27,15 +27,19 @@ int32_t twincheck_memory_kind(void) { return TWINCHECK_MEMORY; }
 
 const char* twincheck_last_error(void) { return last_error; }
 
-#ifdef TWINCHECK_UNFUSED
+#if defined(TWINCHECK_UNFUSED)
 const char* twincheck_name(void) { return TWINCHECK_PLATFORM ".unfused"; }
+#elif defined(TWINCHECK_EMPTY)
+const char* twincheck_name(void) { return TWINCHECK_PLATFORM ".empty"; }
 #else
 const char* twincheck_name(void) { return TWINCHECK_PLATFORM ".fused"; }
 #endif
 
 int32_t twincheck_append(const twincheck_append_args* args) {
-#ifdef TWINCHECK_UNFUSED
+#if defined(TWINCHECK_UNFUSED)
   const twincheck::optimized::Result result = twincheck::optimized::append_unfused(*args);
+#elif defined(TWINCHECK_EMPTY)
+  const twincheck::optimized::Result result = twincheck::optimized::append_empty(*args);
 #else
   const twincheck::optimized::Result result = twincheck::optimized::append(*args);
 #endif

@@ -53,7 +53,7 @@ struct alignas(16) Piece {
 template <bool kWide, class Bits>
 __device__ inline Piece<Bits> load_piece(const Bits* from) {
   if constexpr (kWide) {
-    TWINCHECK_WIDE(from);
+    TWINCHECK_WIDE(from, 16);
     return *reinterpret_cast<const Piece<Bits>*>(from);
   } else {
     Piece<Bits> piece{};
@@ -87,9 +87,9 @@ __device__ inline float lane_sum(const typename Value::Bits* hidden, const typen
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
       // Past the end the first one is read again.
-      const int64_t ahead = q + i * rows.lanes < pieces ? i * rows.lanes : 0;
-      h[i] = load_piece<kWide>(hidden + (q + ahead) * kPiece);
-      g[i] = load_piece<kWide>(gate + (q + ahead) * kPiece);
+      const int64_t piece = q + i * rows.lanes < pieces ? q + i * rows.lanes : q;
+      h[i] = load_piece<kWide>(hidden + piece * kPiece);
+      g[i] = load_piece<kWide>(gate + piece * kPiece);
     }
     TWINCHECK_UNROLL
     for (uint32_t i = 0; i < kAhead; ++i) {
@@ -106,6 +106,35 @@ __device__ inline float lane_sum(const typename Value::Bits* hidden, const typen
   return sum;
 }
 
+// kLinks numbers, kPiece places apart, in ascending order; read before the first is added.
+template <uint32_t kLinks>
+__device__ inline float chain_sum(const float* first) {
+  float link[kLinks];
+  TWINCHECK_UNROLL
+  for (uint32_t i = 0; i < kLinks; ++i) link[i] = first[i * kPiece];
+  TWINCHECK_UNROLL
+  for (uint32_t i = 1; i < kLinks; ++i) link[0] += link[i];
+  return link[0];
+}
+
+__device__ inline float chain_sum(const float* first, uint32_t lanes) {
+  switch (lanes / kPiece) {
+    case 1:
+      return chain_sum<1>(first);
+    case 2:
+      return chain_sum<2>(first);
+    case 4:
+      return chain_sum<4>(first);
+    case 8:
+      return chain_sum<8>(first);
+    case 16:
+      return chain_sum<16>(first);
+    default:
+      return chain_sum<32>(first);
+  }
+}
+static_assert(kMaxBlock / kPiece == 32);
+
 // Block `block` of `rows.blocks`: whole rows, `rows.lanes` threads each.
 template <class Value, class Weight>
 __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t num_shared, float scale) {
@@ -114,8 +143,7 @@ __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t 
 
   const uint32_t lane = threadIdx.x & (rows.lanes - 1);
   const uint32_t row_in_block = threadIdx.x >> rows.lane_bits;
-  const int64_t block_of_all = static_cast<int64_t>(blockIdx.y) * rows.blocks + block;
-  const int64_t row = block_of_all * (blockDim.x >> rows.lane_bits) + row_in_block;
+  const int64_t row = static_cast<int64_t>(block) * (blockDim.x >> rows.lane_bits) + row_in_block;
   float sum = 0.0F;
   if (row < rows.rows) {
     const Bits* const hidden = static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride;
@@ -124,22 +152,15 @@ __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t 
         rows.wide != 0 ? lane_sum<true, Value>(hidden, gate, rows, lane) : lane_sum<false, Value>(hidden, gate, rows, lane);
   }
   if (rows.lanes > 1) {
-    sums[threadIdx.x] = sum;
+    float* const mine = sums + (threadIdx.x - lane);
+    mine[lane] = sum;
     __syncthreads();
+    // A place that a chain's thread writes is read by no other until the barrier.
+    if (lane < kPiece) mine[lane] = chain_sum(mine + lane, rows.lanes);
+    __syncthreads();
+    sum = tree_sum(mine);
   }
   if (row >= rows.rows || lane >= num_shared) return;
-  if (rows.lanes > 1) {
-    const float* const mine = sums + (threadIdx.x - lane);
-    float chain[kPiece];
-    TWINCHECK_UNROLL
-    for (uint32_t i = 0; i < kPiece; ++i) chain[i] = mine[i];
-    TWINCHECK_ROLLED
-    for (uint32_t at = kPiece; at < rows.lanes; at += kPiece) {
-      TWINCHECK_UNROLL
-      for (uint32_t i = 0; i < kPiece; ++i) chain[i] += mine[at + i];
-    }
-    sum = tree_sum(chain);
-  }
   const auto bits = Weight::round(bits_of(gated(sum, scale)));
   auto* const out = static_cast<typename Weight::Bits*>(rows.out) + row * rows.out_stride;
   for (int64_t s = lane; s < num_shared; s += rows.lanes) out[s] = bits;

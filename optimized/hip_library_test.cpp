@@ -1,14 +1,10 @@
 // Reads the hip platform's libraries as files: there need not be an AMD GPU, nor ROCm, to see that the AMD build is whole.
 #include <cxxabi.h>
-#include <elf.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -16,49 +12,18 @@
 #include <string_view>
 #include <vector>
 
+#include "optimized/elf.h"
+
+namespace twincheck {
 namespace {
+
+using elf::at;
+using elf::Symbol;
+using elf::symbols_of;
 
 using Bytes = std::vector<char>;
 
-Bytes read_library(const std::string& name) {
-  std::string path = TWINCHECK_LIBRARIES "/";
-  path += name;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::runtime_error(path + " cannot be read");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-template <class T>
-T at(std::string_view bytes, uint64_t offset) {
-  if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) throw std::runtime_error("the file ends too early");
-  T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
-
-struct Symbol {
-  std::string name;
-  bool defined, global, visible;
-};
-
-// The symbols of a section type: SHT_DYNSYM for what a library exports, SHT_SYMTAB for all.
-std::vector<Symbol> symbols_of(std::string_view elf, uint32_t type) {
-  const auto header = at<Elf64_Ehdr>(elf, 0);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0) throw std::runtime_error("no ELF file");
-  std::vector<Symbol> symbols;
-  for (uint16_t i = 0; i < header.e_shnum; ++i) {
-    const auto section = at<Elf64_Shdr>(elf, header.e_shoff + uint64_t{i} * header.e_shentsize);
-    if (section.sh_type != type) continue;
-    const auto strings = at<Elf64_Shdr>(elf, header.e_shoff + uint64_t{section.sh_link} * header.e_shentsize);
-    for (uint64_t offset = 0; offset + sizeof(Elf64_Sym) <= section.sh_size; offset += sizeof(Elf64_Sym)) {
-      const auto symbol = at<Elf64_Sym>(elf, section.sh_offset + offset);
-      at<char>(elf, strings.sh_offset + symbol.st_name);
-      symbols.push_back({elf.data() + strings.sh_offset + symbol.st_name, symbol.st_shndx != SHN_UNDEF,
-                         ELF64_ST_BIND(symbol.st_info) != STB_LOCAL, ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT});
-    }
-  }
-  return symbols;
-}
+Bytes read_library(const std::string& name) { return elf::read(TWINCHECK_LIBRARIES "/" + name); }
 
 std::set<std::string> exports_of(std::string_view elf) {
   std::set<std::string> names;
@@ -180,3 +145,4 @@ TEST(HipLibrary, HoldsEveryKernelOfTheBaseline) {
 }
 
 }  // namespace
+}  // namespace twincheck

@@ -8,6 +8,7 @@
 #include "optimized/append.h"
 #include "optimized/arithmetic.h"
 #include "optimized/message.h"
+#include "optimized/plan.h"
 
 namespace twincheck::optimized {
 
@@ -21,15 +22,27 @@ inline Result result_of(hipError_t error, const char* call) {
 // sees that no platform lacks an instantiation.
 #define TWINCHECK_LAUNCHES [[gnu::noinline]]
 
+// Calls `launch`, a function of a Plan that returns Result, for every chunk of a task, until one fails.
+template <class Launch>
+Result for_each_chunk(const Task& task, const Tuning& tuning, const Launch& launch) {
+  Plan plan = plan_task(task, tuning, 0);
+  Result result{Status::kOk, ""};
+  for (int64_t chunk = 0; chunk < plan.chunks && result.status == Status::kOk; ++chunk) {
+    if (chunk > 0) plan = plan_task(task, tuning, chunk);
+    result = launch(plan);
+  }
+  return result;
+}
+
 // Launches a kernel that takes a plan's arguments and reads the launch's own error. One that some earlier call left unread
 // is not this launch's: it is dropped first.
-#define TWINCHECK_LAUNCH(kernel, plan, stream)                                                               \
-  (                                                                                                          \
-      static_cast<void>(hipGetLastError()),                                                                  \
-      [&] {                                                                                                  \
-        hipLaunchKernelGGL(kernel, dim3((plan).grid_x, (plan).grid_y, (plan).grid_z), dim3((plan).block), 0, \
-                           static_cast<hipStream_t>(stream), (plan).arguments);                              \
-      }(),                                                                                                   \
+#define TWINCHECK_LAUNCH(kernel, plan, stream)                                                                 \
+  (                                                                                                            \
+      static_cast<void>(hipGetLastError()),                                                                    \
+      [&] {                                                                                                    \
+        hipLaunchKernelGGL(kernel, dim3((plan).grid), dim3((plan).block), 0, static_cast<hipStream_t>(stream), \
+                           (plan).arguments);                                                                  \
+      }(),                                                                                                     \
       ::twincheck::optimized::result_of(hipGetLastError(), "hipLaunchKernelGGL"))
 
 // Runs `work`, a function that returns Result, with the device that owns `buffer` current, and leaves the current device as

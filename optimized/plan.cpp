@@ -7,8 +7,6 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-constexpr int64_t kVectorBytes = 16;
-
 int64_t bytes_of(int32_t dtype) {
   if (dtype == TWINCHECK_I64) return 8;
   return dtype == TWINCHECK_BF16 || dtype == TWINCHECK_F16 ? 2 : 4;
@@ -22,25 +20,119 @@ uint32_t ceil_log2(uint64_t d) {
 
 int64_t stride_of(const Matrix& m) { return m.rows > 1 ? m.row_stride : 0; }
 
-bool is_aligned(const void* data, int64_t stride, int64_t element_bytes) {
-  return reinterpret_cast<std::uintptr_t>(data) % kVectorBytes == 0 && stride % (kVectorBytes / element_bytes) == 0;
+bool is_tight(const Matrix& m) { return m.rows <= 1 || m.row_stride == m.cols; }
+
+// As a number: an extent may pass the end of the addresses, and pointers may not.
+void* element_of(const Matrix& m, int64_t row, int64_t column) {
+  return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(m.data) +
+                                 static_cast<std::uintptr_t>((row * stride_of(m) + column) * bytes_of(m.dtype)));
 }
 
-// Of at most 65,535 chunks along either axis, whatever the tuning; rounding down to whole rows and vectors may double their
-// number twice.
+bool is_aligned(const void* data, int64_t stride_bytes, int64_t alignment) {
+  return reinterpret_cast<std::uintptr_t>(data) % static_cast<std::uintptr_t>(alignment) == 0 &&
+         stride_bytes % alignment == 0;
+}
+
+// Whether kElements elements from any multiple of kElements on, counted along the rows from `first`, are a vector: the rows
+// follow each other, or every row begins at such a multiple and ends at one. A vector is moved in parts of 16 bytes at most.
+bool has_vectors(const void* first, int64_t stride, int64_t columns, int64_t bytes) {
+  const int64_t alignment = std::min<int64_t>(16, kElements * bytes);
+  if (stride == 0 || stride == columns) return is_aligned(first, 0, alignment);
+  return columns % kElements == 0 && is_aligned(first, stride * bytes, alignment);
+}
+
+int64_t chunks_of(int64_t all, int64_t each) { return all / each + (all % each != 0 ? 1 : 0); }
+
+// Few chunks of a large task, whatever the tuning.
 int64_t chunk_of(int64_t elements, const Tuning& tuning) {
-  return std::clamp(elements / 16000, tuning.chunk_elements, std::max(tuning.chunk_elements, kChunkElements));
+  return std::clamp(elements / 64, tuning.chunk_elements, std::max(tuning.chunk_elements, kChunkElements));
 }
 
-uint32_t blocks_for(int64_t all, int64_t each) { return static_cast<uint32_t>((all + each - 1) / each); }
+// More than matrices of 2^47 bytes need. What asks for more lies at no addresses, and the runtime shall refuse it.
+constexpr int64_t kMostChunks = int64_t{1} << 18;
+
+bool copies(const Task& task, const Matrix* in, const Matrix& out) {
+  return in != nullptr && task.routed > 0 && !is_in_place(*in, out);
+}
+
+// The elements that a task writes, and how they are cut into chunks.
+struct Geometry {
+  int64_t rows, columns;
+  int64_t first_column;  // K where both outputs' routed columns are left alone
+  int64_t routed;        // counted from there
+  int64_t chunk_rows, chunk_columns;
+  Mapping mapping;
+};
+
+Geometry geometry_of(const Task& task, const Tuning& tuning, uint32_t lanes) {
+  Geometry g{};
+  const Matrix* const outs[] = {task.out_ids, task.out_weights};
+  const Matrix* const ins[] = {task.ids, task.weights};
+  bool left_alone = true;
+  for (int i = 0; i < 2; ++i) {
+    if (outs[i] == nullptr) continue;
+    g.rows = outs[i]->rows;
+    left_alone = left_alone && !copies(task, ins[i], *outs[i]);
+  }
+  g.first_column = left_alone ? task.routed : 0;
+  g.routed = task.routed - g.first_column;
+  g.columns = g.routed + task.num_shared;
+  if (g.rows == 0 || g.columns == 0) return g;
+
+  bool neighbours = tuning.vectors;
+  bool wide = g.routed % kElements == 0 && task.num_shared % kElements == 0;
+  bool pairs = g.routed > 0 && task.num_shared > 0;
+  int64_t stride = task.shared != nullptr ? stride_of(*task.shared) : 0;
+  for (int i = 0; i < 2; ++i) {
+    if (outs[i] == nullptr) continue;
+    const int64_t bytes = bytes_of(outs[i]->dtype);
+    neighbours = neighbours && has_vectors(element_of(*outs[i], 0, g.first_column), stride_of(*outs[i]), g.columns, bytes);
+    stride = std::max(stride, stride_of(*outs[i]));
+    const bool copied = copies(task, ins[i], *outs[i]);
+    pairs = pairs && copied && is_tight(*outs[i]) && is_tight(*ins[i]);
+    if (!copied) continue;
+    wide = wide && has_vectors(ins[i]->data, stride_of(*ins[i]), task.routed, bytes);
+    stride = std::max(stride, stride_of(*ins[i]));
+  }
+
+  const int64_t most = chunk_of(g.rows * g.columns, tuning);
+  g.chunk_columns = std::min(g.columns, most / kElements * kElements);
+  // In a chunk an element's place in any matrix is less than 2^32 elements from the chunk's first.
+  g.chunk_rows = std::min({most / g.chunk_columns, most / lanes, stride > 0 ? (int64_t{1} << 32) / stride : g.rows});
+  g.chunk_rows = std::clamp<int64_t>(g.chunk_rows, 1, g.rows);
+  // Every chunk begins with a vector.
+  if (g.chunk_columns < g.columns) {
+    neighbours = neighbours && g.columns % kElements == 0;
+  } else if (neighbours && g.chunk_rows < g.rows && g.columns % kElements != 0) {
+    neighbours = g.chunk_rows >= kElements;
+    if (neighbours) g.chunk_rows = g.chunk_rows / kElements * kElements;
+  }
+  pairs = pairs && g.chunk_columns == g.columns && g.rows <= tuning.pairs_to / g.columns;
+  g.mapping = !neighbours ? Mapping::kApart : pairs ? Mapping::kPairs : wide ? Mapping::kWide : Mapping::kNeighbours;
+  return g;
+}
+
+GateRows gate_rows(const AppendArgs& args, int64_t hidden_size) {
+  GateRows rows{};
+  // About 32 elements a lane, 256 lanes at most; short rows need no company.
+  rows.lane_bits = hidden_size <= 64 ? 0 : std::clamp<uint32_t>(ceil_log2(static_cast<uint64_t>(hidden_size)) - 5, 3, 8);
+  rows.lanes = uint32_t{1} << rows.lane_bits;
+  rows.hidden_size = hidden_size;
+  rows.hidden_stride = stride_of(args.hidden);
+  rows.gate = args.gate.data;
+  const int64_t bytes = bytes_of(args.hidden.dtype);
+  rows.wide = is_aligned(args.hidden.data, rows.hidden_stride * bytes, 16) && is_aligned(rows.gate, 0, 16);
+  return rows;
+}
+
+uint32_t blocks_for(int64_t all, int64_t each) { return static_cast<uint32_t>(chunks_of(all, each)); }
 
 }  // namespace
 
 Divisor make_divisor(uint32_t d) {
-  if (d == 1) return {1, 0, 0};
   const uint32_t s = ceil_log2(d);
   const uint64_t power = uint64_t{1} << (31 + s);
-  return {d, static_cast<uint32_t>((power + d - 1) / d), s - 1};
+  return {d, static_cast<uint32_t>((power + d - 1) / d), s};
 }
 
 WideDivisor make_wide_divisor(uint64_t d) {
@@ -52,126 +144,79 @@ WideDivisor make_wide_divisor(uint64_t d) {
 
 bool is_in_place(const Matrix& in, const Matrix& out) { return in.rows > 0 && in.cols > 0 && in.data == out.data; }
 
-Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shared, int64_t element_bytes, bool in_place,
-               const Tuning& asked) {
-  const int64_t vector = kVectorBytes / element_bytes;
-  Side side{};
-  side.routed = routed;
-  side.first_column = in_place ? routed : 0;
-  side.rows = out.rows;
-  side.columns = in_place ? shared : routed + shared;
-  if (side.rows == 0 || side.columns == 0) return side;
-  side.out = out.data;
-  side.out_stride = stride_of(out);
-  const bool reads = routed > 0 && !in_place;
-  const Tuning tuning{asked.vector_from, chunk_of(side.rows * side.columns, asked), asked.small_block};
-  side.in = reads ? in->data : out.data;
-  side.in_stride = reads ? stride_of(*in) : 0;
-
-  // A plain copy between tight matrices is one long row.
-  if (shared == 0 && side.in_stride == (side.rows > 1 ? routed : 0) && side.out_stride == side.in_stride) {
-    side.columns *= side.rows;
-    side.routed = side.columns;
-    side.rows = 1;
-    side.in_stride = side.out_stride = 0;
-  }
-
-  const bool aligned = reinterpret_cast<std::uintptr_t>(side.out) % kVectorBytes == 0 && side.first_column == 0;
-  const bool many = side.rows * side.columns >= std::max(vector, tuning.vector_from);
-  side.mapping = Mapping::kScalar;
-  if (many && aligned) {
-    if (side.out_stride % vector == 0 && side.columns >= vector) {
-      side.mapping = Mapping::kRows;
-    } else if (side.out_stride == side.columns && side.columns <= tuning.chunk_elements / vector) {
-      side.mapping = Mapping::kFlat;
-    }
-  }
-
-  side.chunk_columns = std::min(side.columns, tuning.chunk_elements / vector * vector);
-  side.chunk_rows = std::max<int64_t>(1, std::min(side.rows, tuning.chunk_elements / side.chunk_columns));
-  if (side.chunk_rows < side.rows && side.mapping == Mapping::kFlat) side.chunk_rows = side.chunk_rows / vector * vector;
-
-  int64_t places = side.chunk_columns;
-  if (side.mapping == Mapping::kRows) places = (places + vector - 1) / vector;
-  side.divisor = make_divisor(static_cast<uint32_t>(places));
-  int64_t units = side.chunk_rows * places;
-  if (side.mapping == Mapping::kFlat) units = (units + vector - 1) / vector;
-  side.units = static_cast<uint32_t>(units);
-  side.wide_in = side.mapping == Mapping::kRows && reads && is_aligned(side.in, side.in_stride, element_bytes);
-  return side;
+Task fused_task(const AppendArgs& args) {
+  Task task;
+  task.ids = &args.topk_ids;
+  task.out_ids = &args.out_ids;
+  task.weights = &args.topk_weights;
+  task.out_weights = &args.out_weights;
+  if (args.source == TWINCHECK_WEIGHTS || args.source == TWINCHECK_LOGITS) task.shared = &args.shared;
+  if (args.source == TWINCHECK_GATE && args.num_shared > 0) task.gate = &args;
+  task.routed = args.topk_ids.cols;
+  task.num_shared = args.num_shared;
+  task.base_id = args.base_id;
+  task.remap = args.remap_local_routed;
+  task.scale = args.scale;
+  return task;
 }
 
-GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_column) {
-  GateRows rows{};
-  rows.lanes = 1;
-  if (args.source != TWINCHECK_GATE || args.num_shared == 0 || args.topk_ids.rows == 0) return rows;
-  const int64_t bytes = bytes_of(args.hidden.dtype);
-  rows.rows = args.topk_ids.rows;
-  rows.hidden_size = args.hidden.cols;
-  rows.hidden_stride = stride_of(args.hidden);
-  rows.hidden = args.hidden.data;
-  rows.gate = args.gate.data;
-  // As a number: an extent may pass the end of the addresses, and pointers may not.
-  rows.out = reinterpret_cast<unsigned char*>(reinterpret_cast<std::uintptr_t>(out.data) +
-                                              static_cast<std::uintptr_t>(first_column * bytes_of(out.dtype)));
-  rows.out_stride = stride_of(out);
-  // About 32 elements a lane, 256 lanes at most; short rows need no company.
-  rows.lane_bits =
-      rows.hidden_size <= 64 ? 0 : std::clamp<uint32_t>(ceil_log2(static_cast<uint64_t>(rows.hidden_size)) - 5, 3, 8);
-  rows.lanes = uint32_t{1} << rows.lane_bits;
-  rows.wide = is_aligned(rows.hidden, rows.hidden_stride, bytes) && is_aligned(rows.gate, 0, bytes);
-  return rows;
-}
-
-Plan plan_grid(const Arguments& arguments, const Tuning& tuning) {
-  Plan plan{arguments, 0, 1, 1, 0};
+Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk) {
+  Plan plan{};
   Arguments& a = plan.arguments;
-  const int64_t rows_at_once = std::max<int64_t>(1, chunk_of(a.gate.rows * a.gate.lanes, tuning) / a.gate.lanes);
-  const int64_t gate_threads = std::min(a.gate.rows, rows_at_once) * a.gate.lanes;
-  const int64_t threads = std::max({int64_t{a.ids.units}, int64_t{a.weights.units}, gate_threads});
-  // Little work spreads over more multiprocessors in small blocks.
-  plan.block = std::max<uint32_t>(threads <= 16384 ? tuning.small_block : kMaxBlock, a.gate.lanes);
-  a.ids.blocks = blocks_for(a.ids.units, plan.block);
-  a.weights.blocks = blocks_for(a.weights.units, plan.block);
-  a.gate.blocks = blocks_for(gate_threads, plan.block);
-  plan.grid_x = a.gate.blocks + a.ids.blocks + a.weights.blocks;
-  for (const Side* side : {&a.ids, &a.weights}) {
-    if (side->units == 0) continue;
-    plan.grid_y = std::max(plan.grid_y, blocks_for(side->rows, side->chunk_rows));
-    plan.grid_z = std::max(plan.grid_z, blocks_for(side->columns, side->chunk_columns));
-  }
-  if (a.gate.blocks > 0) {
-    plan.grid_y = std::max(plan.grid_y, blocks_for(a.gate.rows, int64_t{a.gate.blocks} * (plan.block / a.gate.lanes)));
-  }
-  return plan;
-}
-
-Arguments common_arguments(const AppendArgs& args) {
-  Arguments a{};
   a.gate.lanes = 1;
-  const bool reads = (args.source == TWINCHECK_WEIGHTS || args.source == TWINCHECK_LOGITS) && args.num_shared > 0;
-  a.shared = reads ? args.shared.data : nullptr;
-  a.shared_stride = reads ? stride_of(args.shared) : 0;
-  a.shared_step = args.shared.cols == 1 ? 0 : 1;
-  a.num_shared = args.num_shared;
-  a.base_id = args.base_id;
-  a.has_remap = args.remap_local_routed > 0;
-  if (a.has_remap) a.remap = make_wide_divisor(static_cast<uint64_t>(args.remap_local_routed));
-  a.scale = args.scale;
-  return a;
-}
+  if (task.gate != nullptr) a.gate = gate_rows(*task.gate, task.gate->hidden.cols);
+  const Geometry g = geometry_of(task, tuning, a.gate.lanes);
+  if (g.rows == 0 || g.columns == 0) return plan;
+  const int64_t across = chunks_of(g.columns, g.chunk_columns);
+  const int64_t down = chunks_of(g.rows, g.chunk_rows);
+  plan.chunks = down > kMostChunks / across ? 1 : down * across;
 
-Plan plan_append(const AppendArgs& args, const Tuning& tuning) {
-  Arguments a = common_arguments(args);
-  const int64_t routed = args.topk_ids.cols, shared = args.num_shared;
-  a.ids = plan_side(&args.topk_ids, args.out_ids, routed, shared, bytes_of(args.out_ids.dtype),
-                    is_in_place(args.topk_ids, args.out_ids), tuning);
-  a.gate = plan_gate(args, args.out_weights, routed);
-  // The gate's own blocks write the shared columns.
-  const int64_t appended = a.gate.rows > 0 ? 0 : shared;
-  a.weights = plan_side(&args.topk_weights, args.out_weights, routed, appended, bytes_of(args.out_weights.dtype),
-                        is_in_place(args.topk_weights, args.out_weights), tuning);
-  return plan_grid(a, tuning);
+  // The chunk's first row, column and shared expert.
+  const int64_t row = chunk / across * g.chunk_rows, column = chunk % across * g.chunk_columns;
+  const int64_t expert = std::max<int64_t>(0, column - g.routed);
+  const int64_t rows = std::min(g.chunk_rows, g.rows - row), columns = std::min(g.chunk_columns, g.columns - column);
+  a.columns = make_divisor(static_cast<uint32_t>(columns));
+  a.routed = static_cast<uint32_t>(std::clamp<int64_t>(g.routed - column, 0, columns));
+  a.count = static_cast<uint32_t>(rows * columns);
+  a.mapping = g.mapping;
+  const auto add = [&](const Matrix* in, const Matrix* out, Side* side) {
+    if (out == nullptr) return;
+    side->out = element_of(*out, row, g.first_column + column);
+    side->out_stride = static_cast<uint32_t>(stride_of(*out));
+    const bool appends = task.gate == nullptr || out != task.out_weights;
+    const bool copied = copies(task, in, *out);
+    side->vectors = a.mapping != Mapping::kApart && (copied || a.routed == 0) && (appends || a.routed == a.columns.value);
+    if (!copied || a.routed == 0) return;
+    side->in = element_of(*in, row, column);
+    side->in_stride = static_cast<uint32_t>(stride_of(*in));
+    side->copies = 1;
+  };
+  add(task.ids, task.out_ids, &a.ids);
+  add(task.weights, task.out_weights, &a.weights);
+  if (task.shared != nullptr && task.num_shared > 0) {
+    const int64_t step = task.shared->cols == 1 ? 0 : 1;
+    a.shared = element_of(*task.shared, row, expert * step);
+    a.shared_stride = static_cast<uint32_t>(stride_of(*task.shared));
+    a.shared_step = static_cast<uint32_t>(step);
+  }
+  a.has_remap = task.remap > 0;
+  if (a.has_remap != 0) a.remap = make_wide_divisor(static_cast<uint64_t>(task.remap));
+  a.scale = task.scale;
+  a.first_id = task.base_id + expert;
+  a.num_shared = task.num_shared;
+
+  plan.block = std::max(tuning.block, a.gate.lanes);
+  plan.grid = blocks_for(a.count, int64_t{plan.block} * (a.mapping == Mapping::kPairs ? 2 : kElements));
+  if (task.gate != nullptr && column == 0) {
+    a.gate.rows = rows;
+    a.gate.hidden = element_of(task.gate->hidden, row, 0);
+    a.gate.out = element_of(*task.out_weights, row, task.out_weights->cols - task.num_shared);
+    a.gate.out_stride = stride_of(*task.out_weights);
+    a.gate.blocks = blocks_for(rows, plan.block / a.gate.lanes);
+    plan.grid += a.gate.blocks;
+  }
+  if (down > kMostChunks / across) plan.grid = UINT32_MAX;
+  return plan;
 }
 
 }  // namespace twincheck::optimized

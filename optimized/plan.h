@@ -1,8 +1,8 @@
 // How a call's work is laid out over a grid: plain numbers, decided on the host, no HIP.
 //
-// Each output is a *side*, written by blocks of its own. A side is a rectangle of elements, cut into chunks that 32-bit
-// indices can count: blockIdx.y is the chunk's place among the rows and blockIdx.z among the columns (nearly always there is
-// one chunk), blockIdx.x the block's in the chunk.
+// Both outputs have the same rows and columns, and one thread writes the same few elements of both: what it works out of
+// places serves twice. What 32-bit indices do not count is cut into chunks, each a launch of its own; nearly always there is
+// one.
 #pragma once
 
 #include <cstdint>
@@ -14,45 +14,40 @@ namespace twincheck::optimized {
 // Division by a number known in advance: n / d == quotient for 0 <= n < 2^31 and 1 <= d < 2^31. arithmetic.h divides.
 //
 // With 2^(s-1) < d <= 2^s and m = ceil(2^(31+s) / d), which fits 32 bits, n m / 2^(31+s) exceeds n / d by less than
-// n / 2^(31+s) < 1 / d, so that its floor is the quotient. For d = 1 the multiplier is 0 and the quotient n.
+// n / 2^(31+s) < 1 / d, so that its floor is the quotient.
 struct Divisor {
   uint32_t value;
   uint32_t multiplier;
-  uint32_t shift;  // s - 1
+  uint32_t shift;  // s
 };
 
-// The same for 0 <= n < 2^63 and 1 <= d < 2^63.
+// The same for 0 <= n < 2^63 and 1 <= d < 2^63. For d = 1 the multiplier is 0 and the quotient n.
 struct WideDivisor {
   uint64_t multiplier;
-  uint32_t shift;
+  uint32_t shift;  // s - 1
 };
 
 Divisor make_divisor(uint32_t d);
 WideDivisor make_wide_divisor(uint64_t d);
 
-// What a thread writes in a chunk. A vector is 16 bytes of the output: 2, 4 or 8 elements.
+// The elements of each output that a thread writes; two where they are kPairs.
+inline constexpr uint32_t kElements = 4;
+
+// Where a thread's elements lie, counted along the rows.
 enum class Mapping : uint32_t {
-  kScalar,  // one element: any layout
-  kFlat,    // one vector of a tight output, which may run on into the next row
-  kRows,    // one vector of a row, the last of a row cut short: rows that start at multiples of 16 bytes
+  kApart,       // a block's width from each other: any layout
+  kNeighbours,  // one behind the other, and a vector of each output
+  kWide,        // the same, and each vector is all routed or all shared; of routed ones the inputs' are vectors too
+  kPairs,       // two neighbours: little work, the outputs' rows and the inputs' one behind the other, K and S above 0
 };
 
+// One output and the input of its routed columns. Offsets in a chunk fit 32 bits.
 struct Side {
-  const void* in;  // the routed columns' source; `out` where there is nothing to read
-  void* out;
-  int64_t in_stride;  // elements; 0 where there is one row
-  int64_t out_stride;
-  int64_t rows;
-  int64_t columns;       // written
-  int64_t first_column;  // of those written: K in place, 0 otherwise
-  int64_t routed;        // K: columns below are copied, the others are the shared experts'
-  int64_t chunk_rows;
-  int64_t chunk_columns;
-  Divisor divisor;  // places a row of a chunk (elements of a row for kFlat)
-  Mapping mapping;
-  uint32_t wide_in;  // 1: routed elements that fill a vector are an aligned vector of `in` too
-  uint32_t units;    // threads a chunk; 0: nothing to write
-  uint32_t blocks;   // a chunk
+  const void* in;                  // not read where nothing is copied
+  void* out;                       // the first element that is written
+  uint32_t in_stride, out_stride;  // elements
+  uint32_t copies;                 // 0: the routed columns are left alone
+  uint32_t vectors;                // 1: every element is written, and those of a thread are a vector
 };
 
 // Rows of `hidden` against `gate`. A row is summed by `lanes` threads, a power of two and a function of H alone, which fixes
@@ -68,57 +63,62 @@ struct GateRows {
   uint32_t lanes;
   uint32_t lane_bits;  // log2 lanes
   uint32_t wide;       // 1: every eight elements of a row begin at a multiple of 16 bytes
-  uint32_t blocks;     // along x; as many again for each blockIdx.y
+  uint32_t blocks;
 };
 
-// What the kernels take, by value.
+// What the kernels take, by value: one chunk.
 struct Arguments {
   Side ids;
   Side weights;
-  GateRows gate;
-  const void* shared;     // null where the source has none
-  int64_t shared_stride;  // elements; 0 where there is one row
-  int64_t shared_step;    // 0 where one column serves all shared experts, 1 otherwise
-  int64_t num_shared;
-  int64_t base_id;
-  WideDivisor remap;  // by remap_local_routed
+  const void* shared;      // of the first row and shared expert; null where the source has none
+  uint32_t shared_stride;  // elements
+  uint32_t shared_step;    // 0 where one column serves all shared experts, 1 otherwise
+  Divisor columns;         // places an element by its index
+  uint32_t routed;         // columns below are routed, the others are the shared experts'
+  uint32_t count;          // rows times columns
+  Mapping mapping;
   uint32_t has_remap;
   float scale;
+  int64_t first_id;    // of the first shared expert here
+  int64_t num_shared;  // S
+  WideDivisor remap;   // by remap_local_routed
+  GateRows gate;
 };
 
-inline constexpr uint32_t kMaxBlock = 256;
+inline constexpr uint32_t kMaxBlock = 256;  // threads
 
-// The most elements of a chunk, so that three parts of a grid stay below 2^32 threads together along x.
+// The most elements of a chunk, and threads of a gate's: a grid has less than 2^32 threads.
 inline constexpr int64_t kChunkElements = int64_t{1} << 30;
 
+// No result depends on it.
 struct Tuning {
-  // Below this many elements a side is written one element a thread: short work ends sooner on more threads.
-  int64_t vector_from = 0;
-  int64_t chunk_elements = kChunkElements;  // 16 or more; where a grid would have too many chunks, they are larger
-  uint32_t small_block = 64;                // threads a block of little work: a power of two, kMaxBlock at most
+  uint32_t block = 128;                     // threads; as many as a gate's row has lanes where those are more
+  int64_t chunk_elements = kChunkElements;  // 16 or more; large tasks have larger chunks
+  bool vectors = true;                      // false: always kApart
+  int64_t pairs_to = 0;                     // elements of an output up to which kPairs is taken
 };
+
+// What is written, in the operation's terms. The pointers are to matrices that validate() has seen.
+struct Task {
+  const Matrix *ids = nullptr, *out_ids = nullptr;          // out null: this output is not written; in null: K is 0
+  const Matrix *weights = nullptr, *out_weights = nullptr;  // the same rows
+  const Matrix* shared = nullptr;                           // what shared weights, or ids, are made from; null: nothing
+  const AppendArgs* gate = nullptr;                         // whose gate makes the weights' shared columns
+  int64_t routed = 0, num_shared = 0, base_id = 0, remap = 0;
+  float scale = 0;
+};
+
+// The whole operation.
+Task fused_task(const AppendArgs& args);
 
 struct Plan {
   Arguments arguments;
-  uint32_t grid_x, grid_y, grid_z;  // blocks; grid_x is 0 where there is nothing to launch
-  uint32_t block;                   // threads
+  uint32_t grid, block;  // blocks, threads a block
+  int64_t chunks;        // of the task; 0: nothing to launch
 };
 
-// The fused kernel's grid for a call that validate() accepts.
-Plan plan_append(const AppendArgs& args, const Tuning& tuning);
-
-// Parts of it, for the unfused baseline: K columns from `in` (used where routed > 0) and then `shared` columns into `out`;
-// `in_place` leaves the routed columns alone. `element_bytes` is 2, 4 or 8. Sets everything but `blocks`. plan_gate: the
-// gate's rows into the columns of `out` from `first_column` on.
-Side plan_side(const Matrix* in, const Matrix& out, int64_t routed, int64_t shared, int64_t element_bytes, bool in_place,
-               const Tuning& tuning);
-GateRows plan_gate(const AppendArgs& args, const Matrix& out, int64_t first_column);
-
-// Everything but the sides and the gate's rows.
-Arguments common_arguments(const AppendArgs& args);
-
-// The threads a block and the blocks of each part, for the parts that `arguments` holds.
-Plan plan_grid(const Arguments& arguments, const Tuning& tuning);
+// Chunk `chunk` of a task, from 0.
+Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk);
 
 // Whether the routed columns already are where they belong.
 bool is_in_place(const Matrix& in, const Matrix& out);

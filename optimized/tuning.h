@@ -3,20 +3,19 @@
 
 #include "optimized/plan.h"
 
-#ifndef TWINCHECK_VECTOR_FROM
-#define TWINCHECK_VECTOR_FROM 131072
+#ifndef TWINCHECK_BLOCK
+#define TWINCHECK_BLOCK 128
 #endif
 #ifndef TWINCHECK_CHUNK_ELEMENTS
 #define TWINCHECK_CHUNK_ELEMENTS kChunkElements
 #endif
-#ifndef TWINCHECK_SMALL_BLOCK
-#define TWINCHECK_SMALL_BLOCK 64
+#ifndef TWINCHECK_PAIRS_TO
+#define TWINCHECK_PAIRS_TO (int64_t{1} << 19)
 #endif
 
 namespace twincheck::optimized {
 
-inline constexpr Tuning kTuning{/*vector_from=*/TWINCHECK_VECTOR_FROM,
-                                /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS,
-                                /*small_block=*/TWINCHECK_SMALL_BLOCK};
+inline constexpr Tuning kTuning{/*block=*/TWINCHECK_BLOCK, /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS, /*vectors=*/true,
+                                /*pairs_to=*/TWINCHECK_PAIRS_TO};
 
 }  // namespace twincheck::optimized

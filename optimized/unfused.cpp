@@ -15,7 +15,7 @@ namespace {
 // base_id + s for each token.
 template <class Id>
 __global__ void __launch_bounds__(kMaxBlock) fill_kernel(Arguments a) {
-  write_side(a.ids, blockIdx.x * blockDim.x + threadIdx.x, IdRules<Id>{a});
+  write_elements(a, blockIdx.x, Output<IdRules<Id>>(IdRules<Id>{a}), Output<void>());
 }
 
 // The shared experts' weights in the output's dtype.
@@ -24,26 +24,29 @@ __global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOcc
   if constexpr (kSource == Source::kGate) {
     write_gate<Value, Weight>(a.gate, blockIdx.x, a.num_shared, a.scale);
   } else {
-    write_side(a.weights, blockIdx.x * blockDim.x + threadIdx.x, WeightRules<Weight, Value, kSource>{a});
+    using Rules = WeightRules<Weight, Value, kSource>;
+    write_elements(a, blockIdx.x, Output<void>(), Output<Rules>(Rules{a}));
   }
 }
 
+// The shared columns of a concatenation are read as they are; ids are mapped on the way.
 template <class Id>
 struct ConcatIdRules : IdRules<Id> {
   using typename IdRules<Id>::Raw;
-  __device__ Raw load_shared(int64_t row, int64_t s) const {
+  __device__ Raw load_shared(uint32_t row, uint32_t s) const {
     return static_cast<const Raw*>(this->a.shared)[row * this->a.shared_stride + s];
   }
 };
 
 template <class Id>
 __global__ void __launch_bounds__(kMaxBlock) concat_ids_kernel(Arguments a) {
-  write_side(a.ids, blockIdx.x * blockDim.x + threadIdx.x, ConcatIdRules<Id>{{a}});
+  write_elements(a, blockIdx.x, Output<ConcatIdRules<Id>>(ConcatIdRules<Id>{{a}}), Output<void>());
 }
 
 template <class Weight>
 __global__ void __launch_bounds__(kMaxBlock) concat_weights_kernel(Arguments a) {
-  write_side(a.weights, blockIdx.x * blockDim.x + threadIdx.x, WeightRules<Weight, Weight, Source::kWeights>{a});
+  using Rules = WeightRules<Weight, Weight, Source::kWeights>;
+  write_elements(a, blockIdx.x, Output<void>(), Output<Rules>(Rules{a}));
 }
 
 Matrix tight(void* data, int64_t rows, int64_t cols, int32_t dtype) { return {data, rows, cols, cols, dtype, 0}; }
@@ -55,23 +58,25 @@ struct Scratch {
 
 template <class Id>
 TWINCHECK_LAUNCHES Result fill(const AppendArgs& args, const Scratch& scratch) {
-  Arguments a = common_arguments(args);
-  a.ids = plan_side(nullptr, scratch.ids, 0, args.num_shared, sizeof(Id), /*in_place=*/false, kTuning);
-  const Plan plan = plan_grid(a, kTuning);
-  return TWINCHECK_LAUNCH(fill_kernel<Id>, plan, args.stream);
+  Task task;
+  task.out_ids = &scratch.ids;
+  task.num_shared = args.num_shared;
+  task.base_id = args.base_id;
+  return for_each_chunk(task, kTuning,
+                        [&](const Plan& plan) { return TWINCHECK_LAUNCH(fill_kernel<Id>, plan, args.stream); });
 }
 
 template <class Weight, class Value, Source kSource>
 TWINCHECK_LAUNCHES Result cast(const AppendArgs& args, const Scratch& scratch) {
-  Arguments a = common_arguments(args);
-  if constexpr (kSource == Source::kGate) {
-    a.gate = plan_gate(args, scratch.weights, 0);
-  } else {
-    a.weights =
-        plan_side(nullptr, scratch.weights, 0, args.num_shared, sizeof(typename Weight::Bits), /*in_place=*/false, kTuning);
-  }
-  const Plan plan = plan_grid(a, kTuning);
-  return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan, args.stream);
+  Task task = fused_task(args);
+  task.ids = task.weights = task.out_ids = nullptr;
+  task.out_weights = &scratch.weights;
+  task.routed = 0;
+  return for_each_chunk(task, kTuning, [&](Plan plan) -> Result {
+    if constexpr (kSource == Source::kGate) plan.grid = plan.arguments.gate.blocks;
+    if (plan.grid == 0) return {Status::kOk, ""};
+    return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan, args.stream);
+  });
 }
 
 template <class Weight>
@@ -85,32 +90,24 @@ Result cast_from_source(const AppendArgs& args, const Scratch& scratch) {
   });
 }
 
-void read_from(Arguments* a, const Matrix& m) {
-  a->shared = m.data;
-  a->shared_stride = m.cols;
-  a->shared_step = 1;
-}
-
 template <class Id>
 TWINCHECK_LAUNCHES Result concat_ids(const AppendArgs& args, const Scratch& scratch) {
-  Arguments a = common_arguments(args);
-  a.ids = plan_side(&args.topk_ids, args.out_ids, args.topk_ids.cols, args.num_shared, sizeof(Id),
-                    is_in_place(args.topk_ids, args.out_ids), kTuning);
-  read_from(&a, scratch.ids);
-  const Plan plan = plan_grid(a, kTuning);
-  if (plan.grid_x == 0) return {Status::kOk, ""};
-  return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan, args.stream);
+  Task task = fused_task(args);
+  task.weights = task.out_weights = nullptr;
+  task.shared = &scratch.ids;
+  task.gate = nullptr;
+  return for_each_chunk(task, kTuning,
+                        [&](const Plan& plan) { return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan, args.stream); });
 }
 
 template <class Weight>
 TWINCHECK_LAUNCHES Result concat_weights(const AppendArgs& args, const Scratch& scratch) {
-  Arguments a = common_arguments(args);
-  a.weights = plan_side(&args.topk_weights, args.out_weights, args.topk_weights.cols, args.num_shared,
-                        sizeof(typename Weight::Bits), is_in_place(args.topk_weights, args.out_weights), kTuning);
-  read_from(&a, scratch.weights);
-  const Plan plan = plan_grid(a, kTuning);
-  if (plan.grid_x == 0) return {Status::kOk, ""};
-  return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan, args.stream);
+  Task task = fused_task(args);
+  task.ids = task.out_ids = nullptr;
+  task.shared = &scratch.weights;
+  task.gate = nullptr;
+  return for_each_chunk(
+      task, kTuning, [&](const Plan& plan) { return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan, args.stream); });
 }
 
 template <class Id, class Weight>

@@ -30,8 +30,8 @@ constexpr const char* kRemap =
 constexpr const char* kInPlace =
     "append source=logits tokens=4096 top_k=8 shared=1 shared_dtype=bf16 base_id=256 seed=0x79 scale=0.5 in_place=both";
 constexpr const char* kGate =
-    "append source=gate tokens=4096 top_k=4 shared=2 hidden=160 shared_dtype=bf16 weights_dtype=bf16 base_id=256 seed=0x7a "
-    "scale=0.25";
+    "append source=gate tokens=4096 top_k=4 shared=2 hidden=320 shared_dtype=bf16 weights_dtype=bf16 base_id=256 seed=0x7a "
+    "scale=0.25 shared_values=near_zero";
 constexpr const char* kStrided =
     "append source=constant tokens=4096 top_k=7 shared=4 weights_dtype=bf16 ids_dtype=i64 base_id=3000000000 scale=0.1 "
     "seed=0x7b topk_weights.offset=1 out_weights.row_stride=33";
@@ -52,15 +52,15 @@ constexpr Large kLarge[] = {
     {"014", "appended_weights", kBroadcast},
     {"016", "all_written", kInPlace},
     {"018", "routed_ids", kRemap},
-    {"020", "no_crash", kRemap},
+    {"020", "routed_weights", kRemap},
+    {"032", "routed_ids", kBroadcast},
     {"042", "appended_weights", kInPlace},
     {"046", "appended_weights", kBits},
     {"054", "appended_weights", kBits},
     {"058", "routed_weights", kRemap},
     {"070", "appended_weights", kGate},
     {"086", "refusal", kBroadcast},
-    // Defects that need more: 16 bytes at once from 64 elements on, the second chunk of 1,024.
-    {"032", "routed_weights", kWeights, 16, 4},
+    // Defects that need more: 64 rows, a second chunk of 1,024.
     {"035", "all_written", kInPlace, 64, 2},
     {"036", "appended_weights", kWeights, 1025, 1},
 };
