@@ -247,7 +247,7 @@ int run(int argc, char** argv) {
       CLI::Option* argument = sub->add_option(verb.argument, options.arguments, verb.argument_help);
       if (verb.needs_argument) argument->required();
     }
-    if (verb.add_options != nullptr) verb.add_options(*sub);
+    if (verb.add_options != nullptr) verb.add_options(*sub, options);
     if (verb.examples != nullptr) {
       std::string footer = "Examples:\n";
       for (std::string_view rest = verb.examples; !rest.empty();) {

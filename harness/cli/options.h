@@ -8,10 +8,21 @@
 #include <string>
 #include <vector>
 
+#include "harness/bench/shapes.h"
 #include "harness/cli/shard.h"
 #include "harness/report/run_report.h"
 
 namespace twincheck {
+
+// bench's own.
+struct BenchOptions {
+  bench::ShapeLists shapes;     // no tokens: a few that suit the platform
+  std::string csv, json, plot;  // files, or empty
+  std::string baseline;         // file, or empty
+  double max_slowdown = 1.05;
+  bool alone = false;  // without the project's own candidates
+  uint64_t again = 0;  // shapes that are timed once more, and longer
+};
 
 struct Options {
   std::string platform;                 // "cpu", "hip", "cuda", or empty: all that are here
@@ -41,6 +52,7 @@ struct Options {
   bool in_process = false;  // no workers; on a device each buffer is an allocation that ends where its matrix does
 
   std::vector<std::string> arguments;  // the verb's own
+  BenchOptions bench;
 
   // What the run does and finds, for --report; never null. Copies of the options share it.
   std::shared_ptr<RunReport> record = std::make_shared<RunReport>();

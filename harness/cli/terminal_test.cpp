@@ -94,7 +94,7 @@ std::string offered(const std::string& words) {
 
 TEST(Completion, OfBashOffersVerbsOptionsAndValues) {
   EXPECT_EQ(offered("twincheck ver"), "verify");
-  EXPECT_EQ(offered("twincheck ''"), "gate verify replay shrink sweep golden mutants merge list --help --version");
+  EXPECT_EQ(offered("twincheck ''"), "gate verify replay shrink sweep golden mutants bench merge list --help --version");
   EXPECT_EQ(offered("twincheck verify --ti"), "--tier --timeout");
   EXPECT_EQ(offered("twincheck verify --platform ''"), "cpu hip cuda");
   EXPECT_EQ(offered("twincheck verify --quiet --tier s"), "smoke") << "a flag takes no value";

@@ -18,8 +18,11 @@ int shrink_verb(const Options& options);
 int sweep(const Options& options);
 int golden(const Options& options);
 int mutants(const Options& options);
+int bench_verb(const Options& options);
 int merge(const Options& options);
 int list(const Options& options);
+
+void add_bench_options(CLI::App& app, Options& options);
 
 struct Verb {
   const char* name;
@@ -27,9 +30,9 @@ struct Verb {
   const char* argument;       // of the verb itself, as the usage shows it; null where it takes none
   const char* argument_help;  // what it is
   bool needs_argument;
-  int (*run)(const Options&);      // the exit status; throws UsageError
-  void (*add_options)(CLI::App&);  // the verb's own options; null where it has none
-  const char* examples;            // lines, shown below the options
+  int (*run)(const Options&);                // the exit status; throws UsageError
+  void (*add_options)(CLI::App&, Options&);  // the verb's own options; null where it has none
+  const char* examples;                      // lines, shown below the options
 };
 
 inline constexpr std::array kVerbs{
@@ -53,6 +56,12 @@ inline constexpr std::array kVerbs{
          nullptr, "twincheck golden corpus/golden/append.jsonl\ntwincheck golden dump.jsonl --candidate ./libmine.so"},
     Verb{"mutants", "kernels that are wrong on purpose against every law: the kill matrix", nullptr, nullptr, false, mutants,
          nullptr, "twincheck mutants\ntwincheck mutants --mutants build/dev/lib/mutants"},
+    Verb{"bench", "time, bytes a second and share of the copy rate, candidates side by side", nullptr, nullptr, false,
+         bench_verb, add_bench_options,
+         "twincheck bench\n"
+         "twincheck bench --candidate ./libmine.so --tokens 1..1048576*4 --plot curves.svg\n"
+         "twincheck bench --source gate --hidden 2048,7168 --tokens 1,64,8192\n"
+         "twincheck bench --json today.json && twincheck bench --baseline today.json --max-slowdown 1.05"},
     Verb{"merge", "reports of shards, or of several machines, put together into one", "REPORT",
          "a folder that --report has written, or its results.json", true, merge, nullptr,
          "twincheck merge shards/* --report report"},

@@ -179,8 +179,8 @@ Json kills_json(const MatrixOfKills& k) {
            })}};
 }
 
-Json bench_json(const BenchRecord& b) {
-  if (!b.run) return nullptr;
+// The same in results.json and in a file of its own.
+Json bench_object(const BenchRecord& b) {
   const auto ratio = [](const BenchRecord::Ratio& r) {
     return Json{{"candidate", r.candidate}, {"against", r.against}, {"shapes", r.shapes},
                 {"least", r.least},         {"most", r.most},       {"most_at", r.most_at}};
@@ -209,6 +209,12 @@ Json bench_json(const BenchRecord& b) {
 }
 
 }  // namespace
+
+std::string bench_json(const BenchRecord& bench) {
+  Json document{{"format", kBenchFormat}, {"version", kBenchVersion}};
+  document.update(bench_object(bench));
+  return document.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+}
 
 std::string results_json(const RunReport& run) {
   Totals totals;
@@ -273,7 +279,7 @@ std::string results_json(const RunReport& run) {
                                     {"weights", g.weights}, {"wrong", g.wrong},     {"skipped", g.skipped}};
                       })},
       {"mutants", kills_json(run.kills)},
-      {"bench", bench_json(run.bench)}};
+      {"bench", run.bench.run ? bench_object(run.bench) : Json(nullptr)}};
   return document.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
 }
 

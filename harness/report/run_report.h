@@ -193,7 +193,6 @@ struct BenchRecord {
   double copy_bytes_per_second = 0;  // of a large copy; 0 where it was not measured
   std::string empty;                 // the candidate whose kernel does nothing; its points are a floor
   std::vector<BenchPoint> points;    // candidates within shapes
-  std::string plot;                  // SVG
 
   // How one candidate's times compare with another's on the same shapes: the ratio's ends, and the case of the larger one.
   struct Ratio {
@@ -205,6 +204,9 @@ struct BenchRecord {
   std::vector<Ratio> ratios;
   std::vector<Ratio> slower;  // than in the baseline by more than was allowed, each alone; `against` is the file
 };
+
+inline constexpr const char* kBenchFormat = "twincheck-bench";
+inline constexpr int kBenchVersion = 1;
 
 // A run whose report was merged into another.
 struct PartRecord {
@@ -261,7 +263,8 @@ struct ResultsError : std::runtime_error {
 RunReport read_results(std::string_view json);
 
 // One format each. Every text in them is valid UTF-8, whatever a candidate printed.
-std::string results_json(const RunReport& run);  // docs/results.schema.json
+std::string results_json(const RunReport& run);    // docs/results.schema.json
+std::string bench_json(const BenchRecord& bench);  // what results.json has under "bench", as a file
 std::string junit_xml(const RunReport& run);
 std::string results_sarif(const RunReport& run);  // SARIF 2.1.0
 std::string index_html(const RunReport& run);     // one page that needs no network
