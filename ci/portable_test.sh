@@ -20,6 +20,7 @@ foreign=$(ldd bin/twincheck lib/libtwincheck_cpu.so | awk '$2 == "=>" { print $3
   grep -v -E "^$work/moved/|/(libc|libm|libdl|libpthread|librt|libstdc\+\+|libgcc_s)\.so" || true)
 [[ -z $foreign ]] || fail "it needs $foreign"
 bin/twincheck verify --platform cpu --cases 200 --save '' || fail "it does not judge"
+bin/twincheck bench --platform cpu --tokens 8 --seconds 0.01 --save '' | grep -q 'cpu.empty' || fail "it does not time the empty kernel"
 [[ -e share/twincheck/python-adapter/harness/candidate/python/build ]] || fail "the Python adapter's sources are missing"
 
 # A folder of somebody's is not deleted.
