@@ -25,10 +25,10 @@ namespace {
 namespace hip_cpu = twincheck::hip_cpu;
 
 // docs/kernel.md tells other programs where these lie.
-static_assert(sizeof(Arguments) == 216 && sizeof(Side) == 32 && sizeof(GateRows) == 72);
-static_assert(offsetof(Arguments, weights) == 32 && offsetof(Arguments, shared) == 64 &&
-              offsetof(Arguments, columns) == 80 && offsetof(Arguments, mapping) == 100 &&
-              offsetof(Arguments, first_id) == 112 && offsetof(Arguments, remap) == 128 && offsetof(Arguments, gate) == 144);
+static_assert(sizeof(Arguments) == 224 && sizeof(Side) == 32 && sizeof(GateRows) == 72);
+static_assert(offsetof(Arguments, count) == 12 && offsetof(Arguments, mapping) == 16 && offsetof(Arguments, prefetches) == 40 &&
+              offsetof(Arguments, shared) == 48 && offsetof(Arguments, ids) == 64 && offsetof(Arguments, weights) == 96 &&
+              offsetof(Arguments, num_shared) == 128 && offsetof(Arguments, remap) == 136 && offsetof(Arguments, gate) == 152);
 static_assert(offsetof(Side, in_stride) == 16 && offsetof(Side, vectors) == 28);
 static_assert(offsetof(GateRows, lanes) == 56 && offsetof(GateRows, blocks) == 68);
 
@@ -287,6 +287,23 @@ TEST_F(Plans, TakePairsForLittleWorkThatIsTight) {
   EXPECT_EQ(mapping(in_place), Mapping::kNeighbours) << "one output is written in part";
   Plan plan = plan_task(fused_task(Call(5, 9, 4).args), Tuning{32, 1024, true, 1024}, 0);
   EXPECT_EQ(plan.grid, 2U) << "33 threads for 65 elements";
+}
+
+TEST_F(Plans, PrefetchOutputsWhoseRowsEndInGaps) {
+  const auto prefetches = [](const Call& c, int64_t from = 64) {
+    Tuning tuning;
+    tuning.prefetch_from = from;
+    return plan_task(fused_task(c.args), tuning, 0).arguments.prefetches;
+  };
+  Call gaps(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1);
+  EXPECT_EQ(prefetches(gaps), 1U);
+  EXPECT_EQ(prefetches(gaps, 72), 0U) << "64 elements";
+  EXPECT_EQ(prefetches(gaps, INT64_MAX), 0U);
+  EXPECT_EQ(prefetches(Call(8, 7, 1)), 0U) << "rows without gaps";
+  EXPECT_EQ(prefetches(Call(1, 63, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1)), 0U) << "one row";
+  gaps.args.topk_ids = gaps.args.out_ids;
+  gaps.args.topk_ids.cols = 7;
+  EXPECT_EQ(prefetches(gaps), 0U) << "of one output's rows a single element is written";
 }
 
 // The chunks of a task: inside a grid's limits, and together all that there is.

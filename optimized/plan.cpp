@@ -62,6 +62,7 @@ struct Geometry {
   int64_t routed;        // counted from there
   int64_t chunk_rows, chunk_columns;
   Mapping mapping;
+  bool prefetches;
 };
 
 Geometry geometry_of(const Task& task, const Tuning& tuning, uint32_t lanes) {
@@ -82,6 +83,7 @@ Geometry geometry_of(const Task& task, const Tuning& tuning, uint32_t lanes) {
   bool neighbours = tuning.vectors;
   bool wide = g.routed % kElements == 0 && task.num_shared % kElements == 0;
   bool pairs = g.routed > 0 && task.num_shared > 0;
+  g.prefetches = g.rows > 1 && g.rows >= tuning.prefetch_from / g.columns;
   int64_t stride = task.shared != nullptr ? stride_of(*task.shared) : 0;
   for (int i = 0; i < 2; ++i) {
     if (outs[i] == nullptr) continue;
@@ -90,6 +92,7 @@ Geometry geometry_of(const Task& task, const Tuning& tuning, uint32_t lanes) {
     stride = std::max(stride, stride_of(*outs[i]));
     const bool copied = copies(task, ins[i], *outs[i]);
     pairs = pairs && copied && is_tight(*outs[i]) && is_tight(*ins[i]);
+    g.prefetches = g.prefetches && copied && stride_of(*outs[i]) != g.columns;
     if (!copied) continue;
     wide = wide && has_vectors(ins[i]->data, stride_of(*ins[i]), task.routed, bytes);
     stride = std::max(stride, stride_of(*ins[i]));
@@ -179,6 +182,7 @@ Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk) {
   a.routed = static_cast<uint32_t>(std::clamp<int64_t>(g.routed - column, 0, columns));
   a.count = static_cast<uint32_t>(rows * columns);
   a.mapping = g.mapping;
+  a.prefetches = g.prefetches ? 1 : 0;
   const auto add = [&](const Matrix* in, const Matrix* out, Side* side) {
     if (out == nullptr) return;
     side->out = element_of(*out, row, g.first_column + column);

@@ -66,20 +66,22 @@ struct GateRows {
   uint32_t blocks;
 };
 
-// What the kernels take, by value: one chunk.
+// What the kernels take, by value: one chunk. What the shortest way reads comes first: each line of the cache of arguments is
+// a latency of its own.
 struct Arguments {
-  Side ids;
-  Side weights;
-  const void* shared;      // of the first row and shared expert; null where the source has none
-  uint32_t shared_stride;  // elements
-  uint32_t shared_step;    // 0 where one column serves all shared experts, 1 otherwise
-  Divisor columns;         // places an element by its index
-  uint32_t routed;         // columns below are routed, the others are the shared experts'
-  uint32_t count;          // rows times columns
+  Divisor columns;  // places an element by its index
+  uint32_t count;   // rows times columns
   Mapping mapping;
+  uint32_t routed;  // columns below are routed, the others are the shared experts'
   uint32_t has_remap;
   float scale;
-  int64_t first_id;    // of the first shared expert here
+  uint32_t shared_stride;  // elements
+  uint32_t shared_step;    // 0 where one column serves all shared experts, 1 otherwise
+  uint32_t prefetches;     // 1: of the outputs' memory, before it is written
+  const void* shared;      // of the first row and shared expert; null where the source has none
+  int64_t first_id;        // of the first shared expert here
+  Side ids;
+  Side weights;
   int64_t num_shared;  // S
   WideDivisor remap;   // by remap_local_routed
   GateRows gate;
@@ -96,6 +98,7 @@ struct Tuning {
   int64_t chunk_elements = kChunkElements;  // 16 or more; large tasks have larger chunks
   bool vectors = true;                      // false: always kApart
   int64_t pairs_to = 0;                     // elements of an output up to which kPairs is taken
+  int64_t prefetch_from = INT64_MAX;        // elements of an output with gaps from which its memory is prefetched
 };
 
 // What is written, in the operation's terms. The pointers are to matrices that validate() has seen.

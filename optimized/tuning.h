@@ -12,10 +12,13 @@
 #ifndef TWINCHECK_PAIRS_TO
 #define TWINCHECK_PAIRS_TO (int64_t{1} << 19)
 #endif
+#ifndef TWINCHECK_PREFETCH_FROM
+#define TWINCHECK_PREFETCH_FROM (int64_t{1} << 19)
+#endif
 
 namespace twincheck::optimized {
 
 inline constexpr Tuning kTuning{/*block=*/TWINCHECK_BLOCK, /*chunk_elements=*/TWINCHECK_CHUNK_ELEMENTS, /*vectors=*/true,
-                                /*pairs_to=*/TWINCHECK_PAIRS_TO};
+                                /*pairs_to=*/TWINCHECK_PAIRS_TO, /*prefetch_from=*/TWINCHECK_PREFETCH_FROM};
 
 }  // namespace twincheck::optimized
