@@ -26,9 +26,10 @@ namespace hip_cpu = twincheck::hip_cpu;
 
 // docs/kernel.md tells other programs where these lie.
 static_assert(sizeof(Arguments) == 224 && sizeof(Side) == 32 && sizeof(GateRows) == 72);
-static_assert(offsetof(Arguments, count) == 12 && offsetof(Arguments, mapping) == 16 && offsetof(Arguments, prefetches) == 40 &&
-              offsetof(Arguments, shared) == 48 && offsetof(Arguments, ids) == 64 && offsetof(Arguments, weights) == 96 &&
-              offsetof(Arguments, num_shared) == 128 && offsetof(Arguments, remap) == 136 && offsetof(Arguments, gate) == 152);
+static_assert(offsetof(Arguments, count) == 12 && offsetof(Arguments, mapping) == 16 &&
+              offsetof(Arguments, prefetches) == 40 && offsetof(Arguments, shared) == 48 && offsetof(Arguments, ids) == 64 &&
+              offsetof(Arguments, weights) == 96 && offsetof(Arguments, num_shared) == 128 &&
+              offsetof(Arguments, remap) == 136 && offsetof(Arguments, gate) == 152);
 static_assert(offsetof(Side, in_stride) == 16 && offsetof(Side, vectors) == 28);
 static_assert(offsetof(GateRows, lanes) == 56 && offsetof(GateRows, blocks) == 68);
 

@@ -20,8 +20,8 @@
 // TWINCHECK_INLINE: of a function that fills its caller's arrays. clang otherwise optimizes it first, and joins stores in
 // two branches into one whose address depends on the branch: such an array is scratch memory.
 //
-// TWINCHECK_PREFETCH: into the second-level cache, of an address whose memory is there. Where that has been measured to be of
-// use: NVIDIA.
+// TWINCHECK_PREFETCH: into the second-level cache, of an address whose memory is there. Where that has been measured to be
+// of use: NVIDIA.
 #if defined(__CUDACC__)
 #define TWINCHECK_PREFETCH(p) asm volatile("prefetch.global.L2 [%0];" ::"l"(p))
 #else

@@ -253,8 +253,8 @@ __device__ TWINCHECK_INLINE inline void write_pair(const Arguments& a, uint32_t 
   weights.store_pair(at);
 }
 
-// Memory completes a sector that is written in part by reading it, and does so when the cache needs the place. Where every row
-// ends in such sectors it is faster to ask for them early, with the inputs' loads.
+// Memory completes a sector that is written in part by reading it, and does so when the cache needs the place. Where every
+// row ends in such sectors it is faster to ask for them early, with the inputs' loads.
 template <class Ids, class Weights>
 __device__ TWINCHECK_INLINE inline void prefetch(const Arguments& a, uint32_t row, uint32_t column, const Output<Ids>& ids,
                                                  const Output<Weights>& weights) {

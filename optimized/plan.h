@@ -66,8 +66,8 @@ struct GateRows {
   uint32_t blocks;
 };
 
-// What the kernels take, by value: one chunk. What the shortest way reads comes first: each line of the cache of arguments is
-// a latency of its own.
+// What the kernels take, by value: one chunk. What the shortest way reads comes first: each line of the cache of arguments
+// is a latency of its own.
 struct Arguments {
   Divisor columns;  // places an element by its index
   uint32_t count;   // rows times columns

@@ -6,23 +6,35 @@
 namespace twincheck::law {
 namespace {
 
-bool runs_there(relate::OnDevice& law) {
+// One call for buffers `there` while `here` is current. The default stream is whatever device's is current at the launch; a
+// launch in a stream of its own may reach that stream's device by itself.
+bool runs_there(relate::OnDevice& law, Device& there, bool default_stream) {
   Device& here = *law.device;
-  const std::unique_ptr<Device> there = open_device(law.session.candidate().memory, (here.index() + 1) % here.count());
-  bool right = false;
+  const char* const how = default_stream ? "the buffers on a device that is not current, the default stream"
+                                         : "the buffers on a device that is not current";
+  relate::DeviceBuffers buffers(there, law.tight);
+  there.synchronize();
+  here.make_current();
+  AppendArgs args = buffers.args;
+  if (default_stream) args.stream = nullptr;
+  bool right = law.call(args, how);
+  if (right && !here.is_current())
+    right = law.session.fail("with the buffers on another device: the current device is not what it was");
+  here.make_current();
+  here.drain();
+  there.make_current();
+  there.drain();
+  return right && law.holds(buffers, law.tight, law.right, 0, law.tight.tokens, how);
+}
+
+void runs_there(relate::OnDevice& law) {
+  Device& here = *law.device;
   {
-    relate::DeviceBuffers buffers(*there, law.tight);
-    there->synchronize();
-    here.make_current();
-    constexpr const char* kHow = "the buffers on a device that is not current";
-    right = law.call(buffers.args, kHow);
-    if (right && !here.is_current())
-      right = law.session.fail("with the buffers on another device: the current device is not what it was");
+    const std::unique_ptr<Device> there = open_device(law.session.candidate().memory, (here.index() + 1) % here.count());
+    if (runs_there(law, *there, /*default_stream=*/false)) runs_there(law, *there, /*default_stream=*/true);
     there->make_current();
-    right = right && law.holds(buffers, law.tight, law.right, 0, law.tight.tokens, kHow);
   }
   here.make_current();
-  return right;
 }
 
 }  // namespace

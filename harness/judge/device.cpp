@@ -41,7 +41,7 @@ struct Words {
       *device_count;
   const char *granularity, *reserve, *create, *map, *set_access;
   const char *upload, *download, *copy, *fill;
-  const char *stream_create, *stream_destroy, *stream_synchronize, *stream_wait;
+  const char *stream_create, *stream_destroy, *stream_synchronize, *stream_wait, *synchronize;
   const char *event_create, *event_destroy, *event_record, *event_query, *event_synchronize, *event_elapsed;
   const char *capture_begin, *capture_end, *instantiate, *launch, *exec_destroy, *graph_destroy;
   // Attributes of a device.
@@ -72,6 +72,7 @@ constexpr Words kHipWords{
     .stream_destroy = "hipStreamDestroy",
     .stream_synchronize = "hipStreamSynchronize",
     .stream_wait = "hipStreamWaitEvent",
+    .synchronize = "hipDeviceSynchronize",
     .event_create = "hipEventCreateWithFlags",
     .event_destroy = "hipEventDestroy",
     .event_record = "hipEventRecord",
@@ -117,6 +118,7 @@ constexpr Words kCudaWords{
     .stream_destroy = "cuStreamDestroy_v2",
     .stream_synchronize = "cuStreamSynchronize",
     .stream_wait = "cuStreamWaitEvent",
+    .synchronize = "cuCtxSynchronize",
     .event_create = "cuEventCreate",
     .event_destroy = "cuEventDestroy_v2",
     .event_record = "cuEventRecord",
@@ -188,6 +190,7 @@ class RuntimeDevice : public Device {
     stream_destroy_.find(library_, words.stream_destroy);
     stream_synchronize_.find(library_, words.stream_synchronize);
     stream_wait_.find(library_, words.stream_wait);
+    synchronize_.find(library_, words.synchronize);
     event_create_.find(library_, words.event_create);
     event_destroy_.find(library_, words.event_destroy);
     event_record_.find(library_, words.event_record);
@@ -283,6 +286,7 @@ class RuntimeDevice : public Device {
   }
   void destroy_stream(void* stream) override { require(stream_destroy_, stream); }
   void synchronize(void* stream) override { require(stream_synchronize_, or_own(stream)); }
+  void drain() override { require(synchronize_); }
 
   void* create_event() override {
     void* event = nullptr;
@@ -396,6 +400,7 @@ class RuntimeDevice : public Device {
   Function<Address, unsigned char, std::size_t, void*> fill_;
   Function<void**, unsigned> stream_create_;
   Function<void*> stream_destroy_, stream_synchronize_;
+  Function<> synchronize_;
   Function<void*, void*, unsigned> stream_wait_;
   Function<void**, unsigned> event_create_;
   Function<void*> event_destroy_, event_query_, event_synchronize_;

@@ -63,6 +63,7 @@ class Device {
   virtual void* create_stream() = 0;  // another; it does not wait for the default stream
   virtual void destroy_stream(void* stream) = 0;
   virtual void synchronize(void* stream = nullptr) = 0;  // reports what any kernel on it met
+  virtual void drain() = 0;                              // the same of all streams, the default one too
 
   // Events: points in a stream, with the time at which the device passed them.
   virtual void* create_event() = 0;

@@ -117,13 +117,14 @@ struct Event {
   std::chrono::steady_clock::time_point time;
 };
 
-int enqueue(void* stream, Work work) {
+// `anywhere`: on a stream of another device than the current one too, as a launch is.
+int enqueue(void* stream, Work work, bool anywhere = false) {
   if (stream == nullptr) {
     work();
     return 0;
   }
   auto* const s = static_cast<Stream*>(stream);
-  if (s->context != current) return kInvalidHandle;
+  if (s->context != current && !anywhere) return kInvalidHandle;
   if (s->invalid) return kCaptureInvalidated;
   if (s->capturing) {
     s->captured.push_back(std::move(work));
@@ -299,7 +300,8 @@ FAKE cuMemsetD8Async(Address device, unsigned char byte, std::size_t bytes, void
 }
 FAKE cuLaunchHostFunc(void* stream, void (*function)(void*), void* data) {
   ENTER;
-  return enqueue(stream, [=] { function(data); });
+  return enqueue(
+      stream, [=] { function(data); }, /*anywhere=*/true);
 }
 
 FAKE cuStreamCreate(void** stream, unsigned) {
@@ -328,6 +330,12 @@ FAKE cuStreamSynchronize(void* stream) {
     return kCaptureUnsupported;
   }
   s->finish();
+  return faulted ? kIllegalAddress : 0;
+}
+FAKE cuCtxSynchronize() {
+  ENTER;
+  for (Stream* s : streams)
+    if (s->context == current) s->finish();
   return faulted ? kIllegalAddress : 0;
 }
 FAKE cuStreamWaitEvent(void* stream, void* event, unsigned) {
