@@ -51,8 +51,9 @@ int64_t chunk_of(int64_t elements, const Tuning& tuning) {
 // More than matrices of 2^47 bytes need. What asks for more lies at no addresses, and the runtime shall refuse it.
 constexpr int64_t kMostChunks = int64_t{1} << 18;
 
+// Whether routed columns are not yet where they belong.
 bool copies(const Task& task, const Matrix* in, const Matrix& out) {
-  return in != nullptr && task.routed > 0 && !is_in_place(*in, out);
+  return in != nullptr && task.routed > 0 && in->data != out.data;
 }
 
 // The elements that a task writes, and how they are cut into chunks.
@@ -144,8 +145,6 @@ WideDivisor make_wide_divisor(uint64_t d) {
   const Wide power = Wide{1} << (63 + s);
   return {static_cast<uint64_t>((power + d - 1) / d), s - 1};
 }
-
-bool is_in_place(const Matrix& in, const Matrix& out) { return in.rows > 0 && in.cols > 0 && in.data == out.data; }
 
 Task fused_task(const AppendArgs& args) {
   Task task;

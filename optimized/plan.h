@@ -123,7 +123,4 @@ struct Plan {
 // Chunk `chunk` of a task, from 0.
 Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk);
 
-// Whether the routed columns already are where they belong.
-bool is_in_place(const Matrix& in, const Matrix& out);
-
 }  // namespace twincheck::optimized
