@@ -11,20 +11,20 @@ namespace twincheck::optimized {
 namespace {
 
 template <class Id, class Weight, class Value, Source kSource>
-TWINCHECK_LAUNCHES Result launch(const Task& task, void* stream) {
-  return for_each_chunk(task, kTuning, [stream](const Plan& plan) {
+TWINCHECK_LAUNCHES Result launch(const Chunks& chunks, void* stream) {
+  return for_each_chunk(chunks, [stream](const Plan& plan) {
     return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
   });
 }
 
 template <class Id, class Weight>
-Result launch_source(const AppendArgs& args, const Task& task) {
-  if (args.source == TWINCHECK_CONSTANT) return launch<Id, Weight, F32, Source::kConstant>(task, args.stream);
+Result launch_source(const AppendArgs& args, const Chunks& chunks) {
+  if (args.source == TWINCHECK_CONSTANT) return launch<Id, Weight, F32, Source::kConstant>(chunks, args.stream);
   return with_weight(args.source == TWINCHECK_GATE ? args.hidden.dtype : args.shared.dtype, [&](auto value) {
     using Value = typename decltype(value)::type;
-    if (args.source == TWINCHECK_WEIGHTS) return launch<Id, Weight, Value, Source::kWeights>(task, args.stream);
-    if (args.source == TWINCHECK_LOGITS) return launch<Id, Weight, Value, Source::kLogits>(task, args.stream);
-    return launch<Id, Weight, Value, Source::kGate>(task, args.stream);
+    if (args.source == TWINCHECK_WEIGHTS) return launch<Id, Weight, Value, Source::kWeights>(chunks, args.stream);
+    if (args.source == TWINCHECK_LOGITS) return launch<Id, Weight, Value, Source::kLogits>(chunks, args.stream);
+    return launch<Id, Weight, Value, Source::kGate>(chunks, args.stream);
   });
 }
 
@@ -32,12 +32,12 @@ Result launch_source(const AppendArgs& args, const Task& task) {
 
 Result append(const AppendArgs& args) {
   if (const Result refused = validate(args); refused.status != Status::kOk) return refused;
-  const Task task = fused_task(args);
-  if (plan_task(task, kTuning, 0).chunks == 0) return {Status::kOk, ""};
+  const Chunks chunks(fused_task(args), kTuning);
+  if (chunks.count() == 0) return {Status::kOk, ""};
   return on_device_of(args.out_ids.data, [&] {
     return with_id(args.out_ids.dtype, [&](auto id) {
       return with_weight(args.out_weights.dtype, [&](auto weight) {
-        return launch_source<typename decltype(id)::type, typename decltype(weight)::type>(args, task);
+        return launch_source<typename decltype(id)::type, typename decltype(weight)::type>(args, chunks);
       });
     });
   });

@@ -49,7 +49,7 @@ using Function = Result (*)(const AppendArgs&);
 // The kernel of `args`, source weights, all of one dtype, under another tuning than the library's.
 template <class Id, class Weight>
 Result append_tuned(const AppendArgs& args, const Tuning& tuning) {
-  return for_each_chunk(fused_task(args), tuning, [&args](const Plan& plan) {
+  return for_each_chunk(Chunks(fused_task(args), tuning), [&args](const Plan& plan) {
     return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Weight, Source::kWeights>), plan, args.stream);
   });
 }
@@ -253,7 +253,7 @@ TEST_F(Plans, EveryMappingAndChunkGivesTheSameForI64AndBf16) {
 }
 
 TEST_F(Plans, TakeVectorsWhereEveryAddressAllowsThem) {
-  const auto mapping = [](const Call& c) { return plan_task(fused_task(c.args), Tuning{}, 0).arguments.mapping; };
+  const auto mapping = [](const Call& c) { return Chunks(fused_task(c.args), Tuning{}).plan(0).arguments.mapping; };
   EXPECT_EQ(mapping(Call(8, 10, 1)), Mapping::kNeighbours) << "rows without gaps";
   EXPECT_EQ(mapping(Call(8, 7, 1)), Mapping::kNeighbours);
   EXPECT_EQ(mapping(Call(8, 10, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1)), Mapping::kApart)
@@ -272,7 +272,7 @@ TEST_F(Plans, TakePairsForLittleWorkThatIsTight) {
   const auto mapping = [](const Call& c, int64_t pairs_to = 64) {
     Tuning tuning;
     tuning.pairs_to = pairs_to;
-    return plan_task(fused_task(c.args), tuning, 0).arguments.mapping;
+    return Chunks(fused_task(c.args), tuning).plan(0).arguments.mapping;
   };
   EXPECT_EQ(mapping(Call(8, 7, 1)), Mapping::kPairs);
   EXPECT_EQ(mapping(Call(8, 7, 1), 63), Mapping::kNeighbours) << "64 elements";
@@ -286,7 +286,7 @@ TEST_F(Plans, TakePairsForLittleWorkThatIsTight) {
   in_place.args.topk_ids = in_place.args.out_ids;
   in_place.args.topk_ids.cols = 7;
   EXPECT_EQ(mapping(in_place), Mapping::kNeighbours) << "one output is written in part";
-  Plan plan = plan_task(fused_task(Call(5, 9, 4).args), Tuning{32, 1024, true, 1024}, 0);
+  Plan plan = Chunks(fused_task(Call(5, 9, 4).args), Tuning{32, 1024, true, 1024}).plan(0);
   EXPECT_EQ(plan.grid, 2U) << "33 threads for 65 elements";
 }
 
@@ -294,7 +294,7 @@ TEST_F(Plans, PrefetchOutputsWhoseRowsEndInGaps) {
   const auto prefetches = [](const Call& c, int64_t from = 64) {
     Tuning tuning;
     tuning.prefetch_from = from;
-    return plan_task(fused_task(c.args), tuning, 0).arguments.prefetches;
+    return Chunks(fused_task(c.args), tuning).plan(0).arguments.prefetches;
   };
   Call gaps(8, 7, 1, TWINCHECK_I32, TWINCHECK_F32, /*stride_slack=*/1);
   EXPECT_EQ(prefetches(gaps), 1U);
@@ -310,13 +310,12 @@ TEST_F(Plans, PrefetchOutputsWhoseRowsEndInGaps) {
 // The chunks of a task: inside a grid's limits, and together all that there is.
 void has_all_in_its_limits(const Task& task, const Tuning& tuning) {
   const int64_t rows = task.out_ids->rows, columns = task.out_ids->cols;
-  const int64_t chunks = plan_task(task, tuning, 0).chunks;
+  const Chunks chunks(task, tuning);
   __extension__ unsigned __int128 elements = 0;
   int64_t gate_rows = 0;
   // Of very many chunks the first, some and the last ones: all but the last along an axis are alike.
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const Plan plan = plan_task(task, tuning, chunk);
-    ASSERT_EQ(plan.chunks, chunks);
+  for (int64_t chunk = 0; chunk < chunks.count(); ++chunk) {
+    const Plan plan = chunks.plan(chunk);
     ASSERT_LT(uint64_t{plan.grid} * plan.block, uint64_t{1} << 32);
     ASSERT_GE(plan.block, 32U);
     ASSERT_LE(plan.block, kMaxBlock);
@@ -374,13 +373,28 @@ TEST_F(Plans, OfManyRowsRunOneChunkAfterTheOther) {
     m->row_stride = m->cols;
   }
   std::vector<uint32_t> counts;
-  const Result r = for_each_chunk(fused_task(a), Tuning{}, [&](const Plan& plan) {
+  const Result r = for_each_chunk(Chunks(fused_task(a), Tuning{}), [&](const Plan& plan) {
     counts.push_back(plan.arguments.count);
     return TWINCHECK_LAUNCH((append_kernel<int32_t, F32, F32, Source::kWeights>), plan, nullptr);
   });
   EXPECT_EQ(r.status, Status::kOk) << r.message;
   EXPECT_EQ(counts, (std::vector<uint32_t>{1U << 30, 2}));
   EXPECT_EQ(hip_cpu::get("launches"), 2);
+}
+
+// Found by fuzz_wrapper: the stride of `shared` cut rows into more chunks than are launched, with nothing to be read there.
+TEST_F(Plans, DoNotDependOnTheStridesOfWhatIsNotUsed) {
+  Call call(2, 1, 1);
+  AppendArgs a = call.args;
+  a.num_shared = 0;
+  a.out_ids.cols = a.out_weights.cols = 1;
+  a.shared.cols = 0;
+  a.shared.row_stride = (int64_t{1} << 31) + 5;
+  for (Matrix* m : {&a.topk_ids, &a.topk_weights, &a.shared, &a.out_ids, &a.out_weights}) m->rows = int64_t{1} << 32;
+  for (const int32_t source : {TWINCHECK_WEIGHTS, TWINCHECK_LOGITS}) {
+    a.source = source;
+    EXPECT_EQ(Chunks(fused_task(a), Tuning{}).count(), 4);
+  }
 }
 
 TEST_F(Plans, OfMatricesBeyondAllAddressesAreTheRuntimesToRefuse) {
@@ -471,7 +485,7 @@ TEST_F(Gate, RowsPastAChunkAreTheNextLaunchs) {
   }
   // 8 lanes a row and 64 elements a chunk: 8 rows a chunk.
   int64_t launches = 0;
-  const Result r = for_each_chunk(fused_task(a), Tuning{64, 64}, [&](const Plan& plan) {
+  const Result r = for_each_chunk(Chunks(fused_task(a), Tuning{64, 64}), [&](const Plan& plan) {
     ++launches;
     return TWINCHECK_LAUNCH((append_kernel<int32_t, F32, F32, Source::kGate>), plan, nullptr);
   });

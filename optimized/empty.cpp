@@ -15,11 +15,10 @@ __global__ void __launch_bounds__(kMaxBlock) empty_kernel(Arguments) {}
 
 Result append_empty(const AppendArgs& args) {
   if (const Result refused = validate(args); refused.status != Status::kOk) return refused;
-  const Task task = fused_task(args);
-  if (plan_task(task, kTuning, 0).chunks == 0) return {Status::kOk, ""};
+  const Chunks chunks(fused_task(args), kTuning);
+  if (chunks.count() == 0) return {Status::kOk, ""};
   return on_device_of(args.out_ids.data, [&] {
-    return for_each_chunk(task, kTuning,
-                          [&](const Plan& plan) { return TWINCHECK_LAUNCH(empty_kernel, plan, args.stream); });
+    return for_each_chunk(chunks, [&](const Plan& plan) { return TWINCHECK_LAUNCH(empty_kernel, plan, args.stream); });
   });
 }
 

@@ -22,15 +22,12 @@ inline Result result_of(hipError_t error, const char* call) {
 // sees that no platform lacks an instantiation.
 #define TWINCHECK_LAUNCHES [[gnu::noinline]]
 
-// Calls `launch`, a function of a Plan that returns Result, for every chunk of a task, until one fails.
+// Calls `launch`, a function of a Plan that returns Result, for every chunk, until one fails.
 template <class Launch>
-Result for_each_chunk(const Task& task, const Tuning& tuning, const Launch& launch) {
-  Plan plan = plan_task(task, tuning, 0);
+Result for_each_chunk(const Chunks& chunks, const Launch& launch) {
   Result result{Status::kOk, ""};
-  for (int64_t chunk = 0; chunk < plan.chunks && result.status == Status::kOk; ++chunk) {
-    if (chunk > 0) plan = plan_task(task, tuning, chunk);
-    result = launch(plan);
-  }
+  for (int64_t chunk = 0; chunk < chunks.count() && result.status == Status::kOk; ++chunk)
+    result = launch(chunks.plan(chunk));
   return result;
 }
 

@@ -45,7 +45,7 @@ int64_t chunks_of(int64_t all, int64_t each) { return all / each + (all % each !
 
 // Few chunks of a large task, whatever the tuning.
 int64_t chunk_of(int64_t elements, const Tuning& tuning) {
-  return std::clamp(elements / 64, tuning.chunk_elements, std::max(tuning.chunk_elements, kChunkElements));
+  return std::clamp(elements / 8, tuning.chunk_elements, std::max(tuning.chunk_elements, kChunkElements));
 }
 
 // More than matrices of 2^47 bytes need. What asks for more lies at no addresses, and the runtime shall refuse it.
@@ -55,16 +55,6 @@ constexpr int64_t kMostChunks = int64_t{1} << 18;
 bool copies(const Task& task, const Matrix* in, const Matrix& out) {
   return in != nullptr && task.routed > 0 && in->data != out.data;
 }
-
-// The elements that a task writes, and how they are cut into chunks.
-struct Geometry {
-  int64_t rows, columns;
-  int64_t first_column;  // K where both outputs' routed columns are left alone
-  int64_t routed;        // counted from there
-  int64_t chunk_rows, chunk_columns;
-  Mapping mapping;
-  bool prefetches;
-};
 
 Geometry geometry_of(const Task& task, const Tuning& tuning, uint32_t lanes) {
   Geometry g{};
@@ -152,8 +142,10 @@ Task fused_task(const AppendArgs& args) {
   task.out_ids = &args.out_ids;
   task.weights = &args.topk_weights;
   task.out_weights = &args.out_weights;
-  if (args.source == TWINCHECK_WEIGHTS || args.source == TWINCHECK_LOGITS) task.shared = &args.shared;
-  if (args.source == TWINCHECK_GATE && args.num_shared > 0) task.gate = &args;
+  if (args.num_shared > 0) {
+    if (args.source == TWINCHECK_WEIGHTS || args.source == TWINCHECK_LOGITS) task.shared = &args.shared;
+    if (args.source == TWINCHECK_GATE) task.gate = &args;
+  }
   task.routed = args.topk_ids.cols;
   task.num_shared = args.num_shared;
   task.base_id = args.base_id;
@@ -162,26 +154,43 @@ Task fused_task(const AppendArgs& args) {
   return task;
 }
 
-Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk) {
-  Plan plan{};
-  Arguments& a = plan.arguments;
+Chunks::Chunks(const Task& task, const Tuning& tuning) : task_(task) {
+  Arguments& a = first_.arguments;
   a.gate.lanes = 1;
   if (task.gate != nullptr) a.gate = gate_rows(*task.gate, task.gate->hidden.cols);
-  const Geometry g = geometry_of(task, tuning, a.gate.lanes);
-  if (g.rows == 0 || g.columns == 0) return plan;
-  const int64_t across = chunks_of(g.columns, g.chunk_columns);
+  geometry_ = geometry_of(task, tuning, a.gate.lanes);
+  const Geometry& g = geometry_;
+  if (g.rows == 0 || g.columns == 0) return;
+  across_ = chunks_of(g.columns, g.chunk_columns);
   const int64_t down = chunks_of(g.rows, g.chunk_rows);
-  plan.chunks = down > kMostChunks / across ? 1 : down * across;
+  is_refused_ = down > kMostChunks / across_;
+  count_ = is_refused_ ? 1 : down * across_;
 
+  a.mapping = g.mapping;
+  a.prefetches = g.prefetches ? 1 : 0;
+  if (task.shared != nullptr) {
+    a.shared_stride = static_cast<uint32_t>(stride_of(*task.shared));
+    a.shared_step = task.shared->cols == 1 ? 0 : 1;
+  }
+  a.has_remap = task.remap > 0;
+  if (a.has_remap != 0) a.remap = make_wide_divisor(static_cast<uint64_t>(task.remap));
+  a.scale = task.scale;
+  a.num_shared = task.num_shared;
+  first_.block = std::max(tuning.block, a.gate.lanes);
+}
+
+Plan Chunks::plan(int64_t chunk) const {
+  const Task& task = task_;
+  const Geometry& g = geometry_;
+  Plan plan = first_;
+  Arguments& a = plan.arguments;
   // The chunk's first row, column and shared expert.
-  const int64_t row = chunk / across * g.chunk_rows, column = chunk % across * g.chunk_columns;
+  const int64_t row = chunk / across_ * g.chunk_rows, column = chunk % across_ * g.chunk_columns;
   const int64_t expert = std::max<int64_t>(0, column - g.routed);
   const int64_t rows = std::min(g.chunk_rows, g.rows - row), columns = std::min(g.chunk_columns, g.columns - column);
   a.columns = make_divisor(static_cast<uint32_t>(columns));
   a.routed = static_cast<uint32_t>(std::clamp<int64_t>(g.routed - column, 0, columns));
   a.count = static_cast<uint32_t>(rows * columns);
-  a.mapping = g.mapping;
-  a.prefetches = g.prefetches ? 1 : 0;
   const auto add = [&](const Matrix* in, const Matrix* out, Side* side) {
     if (out == nullptr) return;
     side->out = element_of(*out, row, g.first_column + column);
@@ -196,19 +205,9 @@ Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk) {
   };
   add(task.ids, task.out_ids, &a.ids);
   add(task.weights, task.out_weights, &a.weights);
-  if (task.shared != nullptr && task.num_shared > 0) {
-    const int64_t step = task.shared->cols == 1 ? 0 : 1;
-    a.shared = element_of(*task.shared, row, expert * step);
-    a.shared_stride = static_cast<uint32_t>(stride_of(*task.shared));
-    a.shared_step = static_cast<uint32_t>(step);
-  }
-  a.has_remap = task.remap > 0;
-  if (a.has_remap != 0) a.remap = make_wide_divisor(static_cast<uint64_t>(task.remap));
-  a.scale = task.scale;
+  if (task.shared != nullptr) a.shared = element_of(*task.shared, row, expert * a.shared_step);
   a.first_id = task.base_id + expert;
-  a.num_shared = task.num_shared;
 
-  plan.block = std::max(tuning.block, a.gate.lanes);
   plan.grid = blocks_for(a.count, int64_t{plan.block} * (a.mapping == Mapping::kPairs ? 2 : kElements));
   if (task.gate != nullptr && column == 0) {
     a.gate.rows = rows;
@@ -218,7 +217,7 @@ Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk) {
     a.gate.blocks = blocks_for(rows, plan.block / a.gate.lanes);
     plan.grid += a.gate.blocks;
   }
-  if (down > kMostChunks / across) plan.grid = UINT32_MAX;
+  if (is_refused_) plan.grid = UINT32_MAX;
   return plan;
 }
 

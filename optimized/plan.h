@@ -114,13 +114,36 @@ struct Task {
 // The whole operation.
 Task fused_task(const AppendArgs& args);
 
+// A launch.
 struct Plan {
   Arguments arguments;
   uint32_t grid, block;  // blocks, threads a block
-  int64_t chunks;        // of the task; 0: nothing to launch
 };
 
-// Chunk `chunk` of a task, from 0.
-Plan plan_task(const Task& task, const Tuning& tuning, int64_t chunk);
+// The elements that a task writes, and how they are cut into chunks.
+struct Geometry {
+  int64_t rows, columns;
+  int64_t first_column;  // K where both outputs' routed columns are left alone
+  int64_t routed;        // counted from there
+  int64_t chunk_rows, chunk_columns;
+  Mapping mapping;
+  bool prefetches;
+};
+
+// A task's chunks, one launch each. More than any memory's matrices need are one, whose grid the runtime refuses.
+class Chunks {
+ public:
+  Chunks(const Task& task, const Tuning& tuning);
+
+  int64_t count() const { return count_; }  // 0: nothing to launch
+  Plan plan(int64_t chunk) const;           // 0 to count() - 1
+
+ private:
+  Task task_;
+  Geometry geometry_{};
+  Plan first_{};  // what all have in common
+  int64_t across_ = 0, count_ = 0;
+  bool is_refused_ = false;
+};
 
 }  // namespace twincheck::optimized

@@ -62,7 +62,7 @@ TWINCHECK_LAUNCHES Result fill(const AppendArgs& args, const Scratch& scratch) {
   task.out_ids = &scratch.ids;
   task.num_shared = args.num_shared;
   task.base_id = args.base_id;
-  return for_each_chunk(task, kTuning,
+  return for_each_chunk(Chunks(task, kTuning),
                         [&](const Plan& plan) { return TWINCHECK_LAUNCH(fill_kernel<Id>, plan, args.stream); });
 }
 
@@ -72,7 +72,7 @@ TWINCHECK_LAUNCHES Result cast(const AppendArgs& args, const Scratch& scratch) {
   task.ids = task.weights = task.out_ids = nullptr;
   task.out_weights = &scratch.weights;
   task.routed = 0;
-  return for_each_chunk(task, kTuning, [&](Plan plan) -> Result {
+  return for_each_chunk(Chunks(task, kTuning), [&](Plan plan) -> Result {
     if constexpr (kSource == Source::kGate) plan.grid = plan.arguments.gate.blocks;
     if (plan.grid == 0) return {Status::kOk, ""};
     return TWINCHECK_LAUNCH((cast_kernel<Weight, Value, kSource>), plan, args.stream);
@@ -96,7 +96,7 @@ TWINCHECK_LAUNCHES Result concat_ids(const AppendArgs& args, const Scratch& scra
   task.weights = task.out_weights = nullptr;
   task.shared = &scratch.ids;
   task.gate = nullptr;
-  return for_each_chunk(task, kTuning,
+  return for_each_chunk(Chunks(task, kTuning),
                         [&](const Plan& plan) { return TWINCHECK_LAUNCH(concat_ids_kernel<Id>, plan, args.stream); });
 }
 
@@ -106,8 +106,9 @@ TWINCHECK_LAUNCHES Result concat_weights(const AppendArgs& args, const Scratch& 
   task.ids = task.out_ids = nullptr;
   task.shared = &scratch.weights;
   task.gate = nullptr;
-  return for_each_chunk(
-      task, kTuning, [&](const Plan& plan) { return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan, args.stream); });
+  return for_each_chunk(Chunks(task, kTuning), [&](const Plan& plan) {
+    return TWINCHECK_LAUNCH(concat_weights_kernel<Weight>, plan, args.stream);
+  });
 }
 
 template <class Id, class Weight>

@@ -96,7 +96,10 @@ std::string compared_line(const RunReport& run) {
     who += fmt::format("{}{}", who.empty() ? "" : ", ", c.name);
   }
   for (const std::string& platform : platforms) where += fmt::format("{}{}", where.empty() ? "" : ", ", platform);
-  return fmt::format("{} cases and {} output elements compared on {}: {}", cases, elements, where, who);
+  const bool only_values = cases == 0 && compared(run) > 0;
+  const std::string what = only_values ? fmt::format("{} values", compared(run))
+                                       : fmt::format("{} cases and {} output elements", cases, elements);
+  return fmt::format("{} compared on {}: {}", what, where, who);
 }
 
 uint64_t compared(const RunReport& run) {
