@@ -43,8 +43,8 @@ std::vector<fs::path> files_in(const fs::path& folder, std::string_view extensio
 }
 
 // Picked by hand, and kept whatever else has the same edges: optimized code has fewer of them than its source. Calls past
-// all memory, which the wrapper decides and plans, in as many blocks as a grid has; rows too long for a vector of its
-// own, and for a chunk; and strides of what is not used.
+// all memory, which the wrapper decides and plans, in as many blocks as a grid has, and more chunks; rows too long for a
+// vector of its own, and for a chunk; and strides of what is not used.
 constexpr std::pair<std::string_view, std::string_view> kPicked[] = {
     {"picked-far-sides",
      "append source=constant tokens=16777216 top_k=64 shared=1 base_id=64 topk_weights.pointer=skewed+1099511627776 "
@@ -52,6 +52,9 @@ constexpr std::pair<std::string_view, std::string_view> kPicked[] = {
     {"picked-far-gate",
      "append source=gate tokens=16777216 top_k=8 shared=1 hidden=4096 base_id=64 topk_weights.pointer=skewed+1099511627776 "
      "out_ids.pointer=skewed+2199023255552 out_weights.pointer=skewed+3298534883328 hidden.pointer=skewed+4398046511104"},
+    {"picked-past-addresses",
+     "append source=constant tokens=8796093022208 top_k=63 shared=1 base_id=64 topk_weights.pointer=skewed+9007199254740992 "
+     "out_ids.pointer=skewed+18014398509481984 out_weights.pointer=skewed+27021597764222976"},
     {"picked-unused-shared",
      "append source=weights tokens=4294967296 top_k=4 shared=0 base_id=4 shared.row_stride=2147483653"},
     {"picked-long-rows", "append source=constant tokens=2 top_k=150 shared=1 base_id=512 weights_dtype=bf16"},
