@@ -13,7 +13,7 @@ namespace {
 template <class Id, class Weight, class Value, Source kSource>
 TWINCHECK_LAUNCHES Result launch(const Chunks& chunks, void* stream) {
   return for_each_chunk(chunks, [stream](const Plan& plan) {
-    return TWINCHECK_LAUNCH((append_kernel<Id, Weight, Value, kSource>), plan, stream);
+    return TWINCHECK_LAUNCH_EARLY((append_kernel<Id, Weight, Value, kSource>), plan, stream);
   });
 }
 

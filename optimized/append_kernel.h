@@ -68,9 +68,10 @@ struct WeightRules {
   __device__ Element routed(Element e) const { return e; }
 };
 
-// Blocks: first the gate's, then the elements'.
+// Blocks: first the gate's, then the elements'. May be launched early.
 template <class Id, class Weight, class Value, Source kSource>
 __global__ void __launch_bounds__(kMaxBlock, kSource == Source::kGate ? kGateOccupancy : 1) append_kernel(Arguments a) {
+  TWINCHECK_LET_NEXT_BEGIN();
   uint32_t block = blockIdx.x;
   if constexpr (kSource == Source::kGate) {
     if (block < a.gate.blocks) {

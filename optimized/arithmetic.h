@@ -27,6 +27,17 @@
 #else
 #define TWINCHECK_PREFETCH(p) static_cast<void>(p)
 #endif
+
+// TWINCHECK_LET_NEXT_BEGIN: the stream's next kernel may begin, if it waits for this one where it needs to.
+// TWINCHECK_WAIT_FOR_STREAM: until what was asked of the stream before is done, its writes to be seen. Before it a kernel
+// that is launched early (launch.h) touches no memory but its arguments.
+#if defined(TWINCHECK_BEGINS_EARLY)
+#define TWINCHECK_LET_NEXT_BEGIN() asm volatile("griddepcontrol.launch_dependents;" ::: "memory")
+#define TWINCHECK_WAIT_FOR_STREAM() asm volatile("griddepcontrol.wait;" ::: "memory")
+#else
+#define TWINCHECK_LET_NEXT_BEGIN() static_cast<void>(0)
+#define TWINCHECK_WAIT_FOR_STREAM() static_cast<void>(0)
+#endif
 #if defined(__HIP_PLATFORM_AMD__)
 #define TWINCHECK_INLINE __attribute__((always_inline))
 #else

@@ -247,6 +247,7 @@ __device__ TWINCHECK_INLINE inline void write_pair(const Arguments& a, uint32_t 
     row += turns ? 1 : 0;
     column = turns ? 0 : column + 1;
   }
+  TWINCHECK_WAIT_FOR_STREAM();
   ids.load_pair(at);
   weights.load_pair(at);
   ids.store_pair(at);
@@ -271,6 +272,7 @@ __device__ TWINCHECK_INLINE inline void write_elements(const Arguments& a, uint3
     write_pair(a, block, ids, weights);
     return;
   }
+  TWINCHECK_WAIT_FOR_STREAM();
   const bool apart = a.mapping == Mapping::kApart;
   Places at;
   at.first = block * blockDim.x * kElements + threadIdx.x * (apart ? 1 : kElements);

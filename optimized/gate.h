@@ -148,6 +148,7 @@ __device__ inline void write_gate(const GateRows& rows, uint32_t block, int64_t 
   if (row < rows.rows) {
     const Bits* const hidden = static_cast<const Bits*>(rows.hidden) + row * rows.hidden_stride;
     const Bits* const gate = static_cast<const Bits*>(rows.gate);
+    TWINCHECK_WAIT_FOR_STREAM();
     sum =
         rows.wide != 0 ? lane_sum<true, Value>(hidden, gate, rows, lane) : lane_sum<false, Value>(hidden, gate, rows, lane);
   }

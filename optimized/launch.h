@@ -42,6 +42,17 @@ Result for_each_chunk(const Chunks& chunks, const Launch& launch) {
       }(),                                                                                                     \
       ::twincheck::optimized::result_of(hipGetLastError(), "hipLaunchKernelGGL"))
 
+// The same of a kernel that waits itself for the stream's earlier work (arithmetic.h): where the runtime can, it begins
+// before that is done.
+#if defined(TWINCHECK_BEGINS_EARLY)
+#define TWINCHECK_LAUNCH_EARLY(kernel, plan, stream)                                                                \
+  (static_cast<void>(hipGetLastError()),                                                                            \
+   launch_early(kernel, dim3((plan).grid), dim3((plan).block), static_cast<hipStream_t>(stream), (plan).arguments), \
+   ::twincheck::optimized::result_of(hipGetLastError(), "hipLaunchKernelGGL"))
+#else
+#define TWINCHECK_LAUNCH_EARLY TWINCHECK_LAUNCH
+#endif
+
 // Runs `work`, a function that returns Result, with the device that owns `buffer` current, and leaves the current device as
 // it was. Memory that no device owns is the current device's.
 template <class Work>

@@ -268,7 +268,7 @@ class Run {
     std::string names = "            ", units = "    tokens  ";
     for (const Entrant& e : entrants_) {
       names += fmt::format("{:>26}", e.participant.info.name.substr(0, 25));
-      units += e.is_empty ? fmt::format("{:>26}", "us") : fmt::format("{:>11}{:>8}{:>7}", "us", "GB/s", "copy");
+      units += e.is_empty ? fmt::format("{:>26}", "us") : fmt::format("{:>10}{:>8}{:>8}", "us", "GB/s", "copy");
     }
     console_.line(fmt::format("\n{}\n{}\n{}", label, names, console_.style().dim(units)));
   }
@@ -284,7 +284,7 @@ class Run {
         line += fmt::format("{:>25.2f}{}", p.microseconds, by);
       } else {
         const double copy = record_.copy_bytes_per_second;
-        line += fmt::format("{:>10.2f}{}{:>8}{:>7}", p.microseconds, by, rate_text(p.bytes_per_second()),
+        line += fmt::format("{:>9.2f}{}{:>8}{:>8}", p.microseconds, by, rate_text(p.bytes_per_second()),
                             copy > 0 ? fmt::format("{:.1f} %", 100 * p.bytes_per_second() / copy) : "");
       }
     }

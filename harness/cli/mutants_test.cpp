@@ -149,9 +149,10 @@ TEST_F(MutantHeader, IsRefusedByNameWhereSomethingIsMissing) {
 class MutantPatch : public Folder {
  protected:
   Ran apply(const std::string& patch) {
-    return run(fmt::format("'{}' -D PATCH='{}' -D SOURCES='{}/src' -D INTO='{}/copy' -D PROGRAM='{}' -P '{}/apply.cmake'",
-                           TWINCHECK_CMAKE, patch, folder_.string(), folder_.string(), TWINCHECK_PATCH_PROGRAM,
-                           TWINCHECK_MUTANT_PATCHES));
+    return run(fmt::format(
+        "'{0}' -D PATCH='{1}' -D SOURCES='{2}/src' -D INTO='{2}/copy' -D BESIDE='{2}/beside.patch' -D PROGRAM='{3}' "
+        "-P '{4}/apply.cmake'",
+        TWINCHECK_CMAKE, patch, folder_.string(), TWINCHECK_PATCH_PROGRAM, TWINCHECK_MUTANT_PATCHES));
   }
 };
 
@@ -161,6 +162,7 @@ TEST_F(MutantPatch, ChangesACopyAlone) {
   const Ran ran = apply(write("017-two-and-two.patch", header("gaps") + kPatch));
   EXPECT_EQ(ran.status, 0) << ran.out;
   EXPECT_TRUE(has(read("copy/optimized/sum.h"), "sum = 5"));
+  EXPECT_EQ(read("beside.patch"), header("gaps") + kPatch);
   EXPECT_TRUE(has(read("src/optimized/sum.h"), "sum = 4"));
 }
 

@@ -26,6 +26,7 @@ enum class Mistake {
   kOtherBits,
   kNanIsZero,
   kFaults,
+  kBeginsEarly,
 };
 
 struct Row {
@@ -51,6 +52,7 @@ inline constexpr std::array kMistakes{
     Row{Mistake::kOtherBits, "other_bits", ""},                         // acceptable weights, not the same ones
     Row{Mistake::kNanIsZero, "nan_is_zero", ""},                        // a converted NaN becomes 0
     Row{Mistake::kFaults, "faults", ""},                                // with base_id 666 an illegal address
+    Row{Mistake::kBeginsEarly, "begins_early", "inputs_pending"},       // beside its own kernel of the call before
 };
 
 }  // namespace on_device

@@ -28,3 +28,23 @@ inline hipError_t hipFreeAsync(void* pointer, hipStream_t stream) { return cudaF
 
 #define hipLaunchKernelGGL(kernel, grid, block, shared_bytes, stream, ...) \
   kernel<<<(grid), (block), (shared_bytes), (stream)>>>(__VA_ARGS__)
+
+// What HIP has not: a kernel that begins while the one before it in its stream still runs, and waits for it itself
+// ("programmatic dependent launch", from compute capability 9.0 on). Behind anything but a kernel it begins as any other.
+#if __CUDA_ARCH_LIST__ >= 900
+#define TWINCHECK_BEGINS_EARLY
+template <class... Parameters>
+void launch_early(void (*kernel)(Parameters...), dim3 grid, dim3 block, cudaStream_t stream,
+                  const Parameters&... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  static_cast<void>(cudaLaunchKernelEx(&config, kernel, arguments...));  // cudaGetLastError() has its error
+}
+#endif
