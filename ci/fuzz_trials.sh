@@ -66,10 +66,13 @@ self_test() {
 }
 
 with_and_without_mutator() {
-  local row fuzzer mutant kind empty missed=0 with
+  local row fuzzer mutant kind empty missed=0 with targets=("${fuzzers[@]}" "${fuzzers[@]/%/_plain}")
   rows 4
-  build_preset fuzz-fast "${fuzzers[@]}" "${fuzzers[@]/%/_plain}" "${rows[@]#* }" \
-    "$(for row in "${rows[@]}"; do if [[ $row == fuzz_case* ]]; then say "${row#* }_plain"; fi; done)"
+  for row in "${rows[@]}"; do
+    targets+=("${row#* }")
+    if [[ $row == fuzz_case* ]]; then targets+=("${row#* }_plain"); fi
+  done
+  build_preset fuzz-fast "${targets[@]}"
   say "| fuzzer | mutant | found after | without the mutator |"
   say "|---|---|---|---|"
   for row in "${rows[@]}"; do

@@ -338,8 +338,7 @@ void mutate(Case& c, Choices& choices, bool breaks) {
   shorten(c, choices);
 }
 
-Case cross(const Case& a, const Case& b, Choices& choices, bool breaks) {
-  Case c = a;
+Case cross(Case c, const Case& b, Choices& choices, bool breaks) {
   const auto takes = [&] { return choices.chance(1, 2); };
   if (takes()) {
     c.source = b.source;

@@ -14,7 +14,7 @@ namespace twincheck::fuzz {
 void mutate(Case& c, Choices& choices, bool defects);
 
 // A case with some fields of each, and rows of both; without `defects` a valid one.
-Case cross(const Case& a, const Case& b, Choices& choices, bool defects);
+Case cross(Case a, const Case& b, Choices& choices, bool defects);
 
 // Changes the first case or a step, adds or drops steps.
 void mutate(Program& program, Choices& choices);

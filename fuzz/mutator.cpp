@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "fuzz/mutate.h"
 #include "fuzz/record.h"
@@ -36,17 +37,24 @@ Kind kind_of(std::string_view input) {
   return input.front() == '#' || input.find('\n') != std::string_view::npos ? Kind::kFile : Kind::kLine;
 }
 
+// A braced list would copy it.
+std::vector<Case> only(Case c) {
+  std::vector<Case> cases;
+  cases.push_back(std::move(c));
+  return cases;
+}
+
 // The cases of an input; of what is none of its kind, the case that its bytes are.
 std::vector<Case> read(Kind kind, const uint8_t* data, std::size_t size) {
   const std::string_view input = as_text(data, size);
   try {
-    if (kind == Kind::kLine) return {parse(input)};
-    if (kind == Kind::kRecord) return {parse_record(input).input};
+    if (kind == Kind::kLine) return only(parse(input));
+    if (kind == Kind::kRecord) return only(parse_record(input).input);
     if (kind == Kind::kFile)
       if (std::vector<Case> cases = parse_file(input, "").cases; !cases.empty()) return cases;
   } catch (const std::runtime_error&) {
   }
-  return {decode({data, size})};
+  return only(decode({data, size}));
 }
 
 std::size_t write(Kind kind, const std::vector<Case>& cases, Choices& choices, uint8_t* data, std::size_t most) {
@@ -105,7 +113,7 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, std::size_t a
   if (fuzz::format == Format::kProgram) {
     fuzz::Program p = fuzz::decode_program({a, a_size});
     const fuzz::Program q = fuzz::decode_program({b, b_size});
-    if (choices.chance(1, 2)) p.first = fuzz::cross(p.first, q.first, choices, /*defects=*/false);
+    if (choices.chance(1, 2)) p.first = fuzz::cross(std::move(p.first), q.first, choices, /*defects=*/false);
     p.steps.resize(choices.below(p.steps.size() + 1));
     const std::size_t from = choices.below(q.steps.size() + 1);
     p.steps.insert(p.steps.end(), q.steps.begin() + static_cast<std::ptrdiff_t>(from), q.steps.end());
@@ -115,6 +123,6 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, std::size_t a
   const Kind kind = kind_of(as_text(a, a_size));
   std::vector<Case> cases = read(kind, a, a_size);
   const std::vector<Case> others = read(kind_of(as_text(b, b_size)), b, b_size);
-  cases.front() = fuzz::cross(cases.front(), others.front(), choices, fuzz::defects);
+  cases.front() = fuzz::cross(std::move(cases.front()), others.front(), choices, fuzz::defects);
   return write(kind, cases, choices, out, most);
 }

@@ -92,8 +92,7 @@ void put_layout(Writer& out, const Layout& l) {
   if (l.pointer_bytes != 0) out.signed_varint(l.pointer_bytes);
 }
 
-Layout get_layout(Reader& in) {
-  Layout l;
+void get_layout(Reader& in, Layout& l) {
   const uint8_t fields = in.byte();
   if (fields & kRowStride) l.row_stride = in.signed_varint();
   if (fields & kOffset) l.offset = static_cast<uint32_t>(in.varint());
@@ -107,7 +106,6 @@ Layout get_layout(Reader& in) {
     l.pointer_operand = static_cast<Operand>(packed / kPointers % kOperands);
   }
   if (fields & kPointerBytes) l.pointer_bytes = in.signed_varint();
-  return l;
 }
 
 int dtype_code(Dtype dtype, Dtype zero) { return (static_cast<int>(dtype) - static_cast<int>(zero) + kDtypes) % kDtypes; }
@@ -186,7 +184,7 @@ Case decode(std::span<const uint8_t> bytes) {
 
   const uint8_t laid_out = in.byte();
   for (unsigned i = 0; i < kOperands; ++i) {
-    if (laid_out >> i & 1) c.layout[i] = get_layout(in);
+    if (laid_out >> i & 1) get_layout(in, c.layout[i]);
   }
   const uint8_t given = in.byte();
   for (unsigned i = 0; i < kInputs; ++i) {

@@ -10,7 +10,8 @@
 namespace twincheck::hip_cpu {
 
 // Knobs, with their defaults:
-//   order_seed 0   blocks and threads run in this seed's random order; 0 is the fixed order, x first
+//   order_seed 0   blocks and threads run in random order, in another one at each launch since the seed was set; 0 is the
+//                  fixed order, x first
 //   wave       64  lanes: 32 or 64
 //   devices    1   1 to 16
 //   host_device 0  n from 1 to 16: memory that the runtime did not hand out belongs to device n - 1; 0: to no device

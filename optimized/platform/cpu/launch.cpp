@@ -43,6 +43,15 @@ int foreign_device(const Launch& launch, int device) {
   return -1;
 }
 
+// A seed for one launch, never 0 where order_seed is not. The first has order_seed itself, each later one another: what
+// depends on the order gives other bits when the same call is made again.
+std::uint64_t next_order(State& s) {
+  const std::uint64_t seed = s.order_seed.load(std::memory_order_relaxed);
+  if (seed == 0) return 0;
+  const std::uint64_t n = s.orders.fetch_add(1, std::memory_order_relaxed);
+  return n == 0 ? seed : mix(seed ^ mix(n)) | 1;
+}
+
 }  // namespace
 
 void run_kernel(const Launch& launch, int device) {
@@ -58,7 +67,7 @@ void run_kernel(const Launch& launch, int device) {
     return;
   }
   std::string why;
-  const std::uint64_t seed = s.order_seed.load(std::memory_order_relaxed);
+  const std::uint64_t seed = next_order(s);
   const int wave = s.wave.load(std::memory_order_relaxed);
   hipError_t error;
   if (launch.one_at_a_time) {

@@ -53,6 +53,26 @@ std::vector<std::uint32_t> order_of(std::uint64_t seed, std::uint32_t blocks, st
   return order;
 }
 
+TEST_F(Launches, EachHasAnOrderOfItsOwnAndTheSameOnesWhenTheSeedIsSetAgain) {
+  const auto orders = [](std::int64_t seed) {
+    std::vector<std::vector<std::uint32_t>> seen;
+    set("order_seed", seed);
+    for (int i = 0; i < 3; ++i) {
+      std::uint32_t next = 0;
+      hipLaunchKernelGGL(note_order, 7, 64, 0, nullptr, seen.emplace_back(7 * 64).data(), &next);
+      EXPECT_EQ(hipGetLastError(), hipSuccess);
+    }
+    return seen;
+  };
+  const auto first = orders(5);
+  EXPECT_NE(first[0], first[1]);
+  EXPECT_NE(first[1], first[2]);
+  EXPECT_EQ(orders(5), first);
+  const auto fixed = orders(0);
+  EXPECT_EQ(fixed[0], fixed[1]);
+  EXPECT_EQ(fixed[1], fixed[2]);
+}
+
 TEST_F(Launches, EveryThreadOfEveryBlockRunsOnceInEveryOrder) {
   const std::array<std::pair<dim3, dim3>, 5> shapes{
       {{1, 1}, {7, 1024}, {dim3(3, 5, 2), dim3(8, 4, 3)}, {1000, 33}, {dim3(1, 1, 9), dim3(1, 1, 64)}}};

@@ -269,9 +269,10 @@ void drop_queues(int device) {
 
 bool set(const char* key, std::int64_t value) {
   State& s = state();
-  const std::string name(key);
+  const std::string_view name(key);
   if (name == "order_seed") {
     s.order_seed = static_cast<std::uint64_t>(value);
+    s.orders = 0;
     s.interleaving = 0;
     return true;
   }
@@ -327,7 +328,8 @@ std::int64_t get(const char* key) {
       {"block_z", t_shape.block[2]},
       {"shared_bytes", static_cast<std::int64_t>(t_shape.shared_bytes)},
   };
-  const auto* found = std::find_if(std::begin(values), std::end(values), [&](const auto& v) { return v.first == key; });
+  const std::string_view name(key);
+  const auto* found = std::find_if(std::begin(values), std::end(values), [&](const auto& v) { return v.first == name; });
   return found == std::end(values) ? -1 : found->second;
 }
 
@@ -346,6 +348,7 @@ void reset() {
   s.active.clear();
   s.captures = 0;
   s.order_seed = 0;
+  s.orders = 0;
   s.interleaving = 0;
   s.wave = 64;
   s.devices = 1;

@@ -63,6 +63,7 @@ struct Allocation {
 // Holds no heap memory while nothing is alive, so that a candidate library can be unloaded without a trace.
 struct State {
   std::atomic<std::uint64_t> order_seed{0};
+  std::atomic<std::uint64_t> orders{0};  // launches since order_seed was set, where it is not 0
   std::atomic<int> wave{64};
   std::atomic<int> devices{1};
   std::atomic<int> host_device{0};
