@@ -338,41 +338,41 @@ void mutate(Case& c, Choices& choices, bool breaks) {
   shorten(c, choices);
 }
 
-Case cross(Case c, const Case& b, Choices& choices, bool breaks) {
+void cross(Case& c, const Case& other, Choices& choices, bool breaks) {
   const auto takes = [&] { return choices.chance(1, 2); };
   if (takes()) {
-    c.source = b.source;
-    c.hidden = b.hidden;
-    c.scale_bits = b.scale_bits;
+    c.source = other.source;
+    c.hidden = other.hidden;
+    c.scale_bits = other.scale_bits;
   }
-  if (takes()) c.tokens = b.tokens;
-  if (takes()) c.top_k = b.top_k;
-  if (takes()) c.shared = b.shared;
-  if (takes()) c.ids_dtype = b.ids_dtype;
-  if (takes()) c.weights_dtype = b.weights_dtype;
-  if (takes()) c.shared_dtype = b.shared_dtype;
-  if (takes()) c.broadcast = b.broadcast;
+  if (takes()) c.tokens = other.tokens;
+  if (takes()) c.top_k = other.top_k;
+  if (takes()) c.shared = other.shared;
+  if (takes()) c.ids_dtype = other.ids_dtype;
+  if (takes()) c.weights_dtype = other.weights_dtype;
+  if (takes()) c.shared_dtype = other.shared_dtype;
+  if (takes()) c.broadcast = other.broadcast;
   if (takes()) {
-    c.in_place = b.in_place;
-    c.remap = b.remap;
+    c.in_place = other.in_place;
+    c.remap = other.remap;
   }
-  if (takes()) c.base_id = b.base_id;
-  if (takes()) c.ids = b.ids;
-  if (takes()) c.weights = b.weights;
-  if (takes()) c.shared_values = b.shared_values;
-  if (takes()) c.seed = b.seed;
+  if (takes()) c.base_id = other.base_id;
+  if (takes()) c.ids = other.ids;
+  if (takes()) c.weights = other.weights;
+  if (takes()) c.shared_values = other.shared_values;
+  if (takes()) c.seed = other.seed;
   for (std::size_t i = 0; i < kOperands; ++i)
-    if (takes()) c.layout[i] = b.layout[i];
+    if (takes()) c.layout[i] = other.layout[i];
   for (std::size_t i = 0; i < kInputs; ++i) {
-    if (b.literal[i].empty() || !takes()) continue;
+    if (other.literal[i].empty() || !takes()) continue;
     // The rows of one up to some row, then the other's.
-    const std::size_t at = choices.below(std::min(c.literal[i].size(), b.literal[i].size()) + 1);
+    const std::size_t at = choices.below(std::min(c.literal[i].size(), other.literal[i].size()) + 1);
     c.literal[i].resize(at);
-    c.literal[i].insert(c.literal[i].end(), b.literal[i].begin() + static_cast<std::ptrdiff_t>(at), b.literal[i].end());
+    c.literal[i].insert(c.literal[i].end(), other.literal[i].begin() + static_cast<std::ptrdiff_t>(at),
+                        other.literal[i].end());
   }
   if (!breaks) c = valid_case(std::move(c));
   shorten(c, choices);
-  return c;
 }
 
 void mutate_number(std::string& text, Choices& choices) {

@@ -13,8 +13,8 @@ namespace twincheck::fuzz {
 // `defects` also one rule of the refusal table is broken.
 void mutate(Case& c, Choices& choices, bool defects);
 
-// A case with some fields of each, and rows of both; without `defects` a valid one.
-Case cross(Case a, const Case& b, Choices& choices, bool defects);
+// Takes some fields of the other, and rows of both; without `defects` the case is a valid one afterwards.
+void cross(Case& c, const Case& other, Choices& choices, bool defects);
 
 // Changes the first case or a step, adds or drops steps.
 void mutate(Program& program, Choices& choices);

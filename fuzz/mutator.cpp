@@ -113,7 +113,7 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, std::size_t a
   if (fuzz::format == Format::kProgram) {
     fuzz::Program p = fuzz::decode_program({a, a_size});
     const fuzz::Program q = fuzz::decode_program({b, b_size});
-    if (choices.chance(1, 2)) p.first = fuzz::cross(std::move(p.first), q.first, choices, /*defects=*/false);
+    if (choices.chance(1, 2)) fuzz::cross(p.first, q.first, choices, /*defects=*/false);
     p.steps.resize(choices.below(p.steps.size() + 1));
     const std::size_t from = choices.below(q.steps.size() + 1);
     p.steps.insert(p.steps.end(), q.steps.begin() + static_cast<std::ptrdiff_t>(from), q.steps.end());
@@ -123,6 +123,6 @@ extern "C" std::size_t LLVMFuzzerCustomCrossOver(const uint8_t* a, std::size_t a
   const Kind kind = kind_of(as_text(a, a_size));
   std::vector<Case> cases = read(kind, a, a_size);
   const std::vector<Case> others = read(kind_of(as_text(b, b_size)), b, b_size);
-  cases.front() = fuzz::cross(std::move(cases.front()), others.front(), choices, fuzz::defects);
+  fuzz::cross(cases.front(), others.front(), choices, fuzz::defects);
   return write(kind, cases, choices, out, most);
 }

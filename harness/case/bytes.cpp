@@ -10,6 +10,7 @@
 //   which inputs have literal data: one byte, then each: log2 of the element's width in the low 2 bits of a byte, the number
 //   of elements as a varint (at most as many as are left), the elements
 #include <algorithm>
+#include <array>
 
 #include "harness/case/case.h"
 
@@ -57,9 +58,11 @@ struct Reader {
     const uint64_t value = varint();
     return static_cast<int64_t>((value >> 1) ^ (~(value & 1) + 1));
   }
-  uint64_t fixed(int width) {
+  uint64_t fixed(std::size_t width) {
+    const std::size_t here = std::min(width, bytes.size());
     uint64_t value = 0;
-    for (int i = 0; i < width; ++i) value |= static_cast<uint64_t>(byte()) << (8 * i);
+    for (std::size_t i = 0; i < here; ++i) value |= static_cast<uint64_t>(bytes[i]) << (8 * i);
+    bytes = bytes.subspan(here);
     return value;
   }
 };
@@ -77,19 +80,24 @@ enum Field : uint8_t {
   kPointerBytes = 128  // a signed varint
 };
 
-void put_layout(Writer& out, const Layout& l) {
+// Those that differ from the default.
+int fields_of(const Layout& l) {
   const bool pointed = l.pointer != Pointer::kOwn || l.pointer_operand != Operand::kTopkIds;
-  out.byte((l.row_stride ? kRowStride : 0) | (l.offset != 0 ? kOffset : 0) | (l.place != Place::kMiddle ? kPlace : 0) |
-           (l.rows ? kRows : 0) | (l.cols ? kCols : 0) | (l.dtype ? kDtype : 0) | (pointed ? kPointer : 0) |
-           (l.pointer_bytes != 0 ? kPointerBytes : 0));
-  if (l.row_stride) out.signed_varint(*l.row_stride);
-  if (l.offset != 0) out.varint(l.offset);
-  if (l.place != Place::kMiddle) out.byte(static_cast<int>(l.place));
-  if (l.rows) out.signed_varint(*l.rows);
-  if (l.cols) out.signed_varint(*l.cols);
-  if (l.dtype) out.signed_varint(*l.dtype);
-  if (pointed) out.byte(static_cast<int>(l.pointer) + kPointers * static_cast<int>(l.pointer_operand));
-  if (l.pointer_bytes != 0) out.signed_varint(l.pointer_bytes);
+  return (l.row_stride ? kRowStride : 0) | (l.offset != 0 ? kOffset : 0) | (l.place != Place::kMiddle ? kPlace : 0) |
+         (l.rows ? kRows : 0) | (l.cols ? kCols : 0) | (l.dtype ? kDtype : 0) | (pointed ? kPointer : 0) |
+         (l.pointer_bytes != 0 ? kPointerBytes : 0);
+}
+
+void put_layout(Writer& out, const Layout& l, int fields) {
+  out.byte(fields);
+  if (fields & kRowStride) out.signed_varint(*l.row_stride);
+  if (fields & kOffset) out.varint(l.offset);
+  if (fields & kPlace) out.byte(static_cast<int>(l.place));
+  if (fields & kRows) out.signed_varint(*l.rows);
+  if (fields & kCols) out.signed_varint(*l.cols);
+  if (fields & kDtype) out.signed_varint(*l.dtype);
+  if (fields & kPointer) out.byte(static_cast<int>(l.pointer) + kPointers * static_cast<int>(l.pointer_operand));
+  if (fields & kPointerBytes) out.signed_varint(l.pointer_bytes);
 }
 
 void get_layout(Reader& in, Layout& l) {
@@ -139,11 +147,15 @@ std::vector<uint8_t> encode(const Case& c) {
   if (c.args_size) out.varint(*c.args_size);
   if (c.seed != 0) out.fixed(c.seed, 8);
 
-  uint8_t laid_out = 0;
-  for (unsigned i = 0; i < kOperands; ++i) laid_out |= static_cast<uint8_t>((c.layout[i] == Layout{} ? 0u : 1u) << i);
+  std::array<int, kOperands> fields{};
+  int laid_out = 0;
+  for (std::size_t i = 0; i < kOperands; ++i) {
+    fields[i] = fields_of(c.layout[i]);
+    laid_out |= (fields[i] != 0 ? 1 : 0) << i;
+  }
   out.byte(laid_out);
-  for (unsigned i = 0; i < kOperands; ++i) {
-    if (laid_out >> i & 1) put_layout(out, c.layout[i]);
+  for (std::size_t i = 0; i < kOperands; ++i) {
+    if (fields[i] != 0) put_layout(out, c.layout[i], fields[i]);
   }
 
   uint8_t given = 0;
@@ -189,9 +201,9 @@ Case decode(std::span<const uint8_t> bytes) {
   const uint8_t given = in.byte();
   for (unsigned i = 0; i < kInputs; ++i) {
     if ((given >> i & 1) == 0) continue;
-    const int width = 1 << (in.byte() & 3);
+    const std::size_t width = std::size_t{1} << (in.byte() & 3);
     const uint64_t claimed = in.varint();
-    const uint64_t count = std::min<uint64_t>(claimed, in.bytes.size() / static_cast<std::size_t>(width));
+    const uint64_t count = std::min<uint64_t>(claimed, in.bytes.size() / width);
     c.literal[i].reserve(count);
     for (uint64_t n = 0; n < count; ++n) c.literal[i].push_back(in.fixed(width));
   }
