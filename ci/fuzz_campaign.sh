@@ -47,6 +47,7 @@ explore() {
 rate() {
   local log executions tenths sum=0
   for log in "$@"; do
+    if [[ ! -e $log ]]; then continue; fi # interrupted before
     executions=$(awk '$1 == "stat::number_of_executed_units:" { sum += $2 } END { print sum + 0 }' "$log")
     tenths=$(cat "$log.time" 2>/dev/null || say 0)
     if ((tenths > 0)); then sum=$((sum + executions * 10 / tenths)); fi

@@ -340,27 +340,23 @@ void mutate(Case& c, Choices& choices, bool breaks) {
 
 void cross(Case& c, const Case& other, Choices& choices, bool breaks) {
   const auto takes = [&] { return choices.chance(1, 2); };
-  if (takes()) {
-    c.source = other.source;
-    c.hidden = other.hidden;
-    c.scale_bits = other.scale_bits;
-  }
-  if (takes()) c.tokens = other.tokens;
-  if (takes()) c.top_k = other.top_k;
-  if (takes()) c.shared = other.shared;
-  if (takes()) c.ids_dtype = other.ids_dtype;
-  if (takes()) c.weights_dtype = other.weights_dtype;
-  if (takes()) c.shared_dtype = other.shared_dtype;
-  if (takes()) c.broadcast = other.broadcast;
-  if (takes()) {
-    c.in_place = other.in_place;
-    c.remap = other.remap;
-  }
-  if (takes()) c.base_id = other.base_id;
-  if (takes()) c.ids = other.ids;
-  if (takes()) c.weights = other.weights;
-  if (takes()) c.shared_values = other.shared_values;
-  if (takes()) c.seed = other.seed;
+  const auto take = [&](auto... fields) {
+    if (takes()) ((c.*fields = other.*fields), ...);
+  };
+  take(&Case::source, &Case::hidden, &Case::scale_bits);
+  take(&Case::tokens);
+  take(&Case::top_k);
+  take(&Case::shared);
+  take(&Case::ids_dtype);
+  take(&Case::weights_dtype);
+  take(&Case::shared_dtype);
+  take(&Case::broadcast);
+  take(&Case::in_place, &Case::remap);
+  take(&Case::base_id);
+  take(&Case::ids);
+  take(&Case::weights);
+  take(&Case::shared_values);
+  take(&Case::seed);
   for (std::size_t i = 0; i < kOperands; ++i)
     if (takes()) c.layout[i] = other.layout[i];
   for (std::size_t i = 0; i < kInputs; ++i) {

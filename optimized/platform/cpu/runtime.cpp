@@ -303,7 +303,7 @@ bool set(const char* key, std::int64_t value) {
   return false;
 }
 
-// Counters of the launch first: a fuzzer reads them at every input.
+// Without the lock, and the counters first: a fuzzer reads them at every input.
 std::int64_t get(const char* key) {
   const State& s = state();
   const std::string_view name(key);
