@@ -159,6 +159,7 @@ for signal in INT TERM; do
   output=$(cat "$work/said")
   expect "$signal: ends in 130" ended_in 130
   expect "$signal: has a summary" said "executions/s fast"
+  expect "$signal: complains of no missing file" not said "No such file"
   expect "$signal: leaves nothing at work" not is_fuzzing
 done
 campaign &
